@@ -1,0 +1,145 @@
+"""The course in a terminal: ``python -m course_lib doctor``, ``ask`` and ``inspect``."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Sequence
+
+_EXIT_WRONG_USE = 2
+_EXIT_INTERRUPTED = 130
+_EXIT_BROKEN_PIPE = 141
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Those of the command line when left out.
+
+    Returns
+    -------
+    int
+        0 when all went well, 1 after an error, 2 for a wrong command line,
+        130 when interrupted, 141 when nobody reads the output any more.
+    """
+    _speak_utf8()
+    options = _parser().parse_args(arguments)
+    try:
+        status = options.run(options)
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        return _EXIT_INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or exiting complains
+        return _EXIT_BROKEN_PIPE
+    except Exception as error:
+        print(f"error: {_one_line(error)}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m course_lib", description="Run an LLM on your own machine."
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    doctor = commands.add_parser("doctor", help="what is here, what is missing, how to fix it")
+    doctor.set_defaults(run=_doctor)
+
+    ask = commands.add_parser("ask", help="ask a model, and read along as it answers")
+    ask.add_argument("question", help='such as "한국의 수도는 어디인가요?"; - reads it from stdin')
+    ask.add_argument("--model", default="tiny", help="a name or a .gguf file (default: tiny)")
+    ask.add_argument(
+        "--max-tokens", type=_token_count, default=256, help="where to stop (default: 256)"
+    )
+    ask.set_defaults(run=_ask)
+
+    inspect = commands.add_parser("inspect", help="what is in a GGUF file")
+    inspect.add_argument("file", metavar="FILE.gguf")
+    inspect.add_argument("--tensors", action="store_true", help="list every tensor too")
+    inspect.set_defaults(run=_inspect)
+    return parser
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from course_lib.doctor import doctor
+
+    report = doctor()
+    print(report)
+    return 0 if report.ok else 1
+
+
+def _ask(options: argparse.Namespace) -> int:
+    question = _question(options.question)
+    if not question.strip():
+        print('error: the question is empty. Try: ask "한국의 수도는 어디인가요?"', file=sys.stderr)
+        return _EXIT_WRONG_USE
+    from course_lib.local_llm import LocalLLM
+
+    messages = [{"role": "user", "content": question}]
+    with LocalLLM(options.model) as llm:
+        for piece in llm.stream_chat(messages, max_tokens=options.max_tokens):
+            print(_safe(piece), end="", flush=True)
+    print()
+    return 0
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from course_lib.gguf_file import inspect_gguf
+
+    info = inspect_gguf(options.file)
+    print(info)
+    if options.tensors:
+        print(info.tensor_table())
+    return 0
+
+
+def _question(argument: str) -> str:
+    """Take the question from the command line, or from stdin for ``-``, as UTF-8."""
+    # fsencode gives the bytes that were typed, however the locale has read them
+    data = sys.stdin.buffer.read() if argument == "-" else os.fsencode(argument)
+    return data.decode("utf-8-sig", "replace")
+
+
+def _token_count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"{count} is not a positive number of tokens")
+    return count
+
+
+def _safe(text: str) -> str:
+    r"""Escape control characters, which could steer the terminal, but keep lines.
+
+    Examples
+    --------
+    >>> _safe("서울\n\x1b[2J")
+    '서울\n\\x1b[2J'
+    """
+    return "".join(
+        c if c in "\n\t" or (c >= " " and not "\x7f" <= c <= "\x9f") else ascii(c)[1:-1]
+        for c in text
+    )
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    is_meant_for_people = text and isinstance(error, OSError | ValueError | RuntimeError)
+    return _safe(text if is_meant_for_people else f"{type(error).__name__}: {text}")
+
+
+def _speak_utf8() -> None:
+    """Write UTF-8 whatever the locale or code page says: there Hangul would be an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

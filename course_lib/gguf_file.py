@@ -1,0 +1,226 @@
+"""Look into a GGUF file, and refuse a damaged one before llama.cpp loads it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from course_lib.config import ModelConfig
+from course_lib.gguf_cursor import InvalidGGUFError, printable
+from course_lib.gguf_header import ArraySummary, TensorInfo, read_header
+
+_N_KEYS_SHOWN = 60
+
+
+class UnsupportedModelError(ValueError):
+    """A sound GGUF that holds no model of the Llama family, to which Mistral belongs."""
+
+
+@dataclass(frozen=True)
+class GGUFInfo:
+    """What the header of a GGUF says; ``print(info)`` shows it.
+
+    Attributes
+    ----------
+    path : Path
+    size_bytes : int
+    version, alignment : int
+    architecture : str
+        ``general.architecture``, empty when the file does not say.
+    metadata : dict
+        Scalars and strings as they are, arrays as `ArraySummary`.
+    tensors : list of TensorInfo
+        In the order of the file.
+    n_params : int
+        Number of weights in all tensors.
+    """
+
+    path: Path
+    size_bytes: int
+    version: int
+    alignment: int
+    architecture: str
+    metadata: dict[str, Any]
+    tensors: list[TensorInfo]
+    n_params: int
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Bits that an average weight takes; 0 in a file without tensors."""
+        return 8 * sum(tensor.n_bytes for tensor in self.tensors) / max(self.n_params, 1)
+
+    def __str__(self) -> str:
+        lines = [
+            f"file          {printable(str(self.path))}",
+            f"size          {self.size_bytes:,} bytes",
+            f"format        GGUF version {self.version}, alignment {self.alignment}",
+            f"architecture  {_short(self.architecture) or 'not stated'}",
+            f"parameters    {self.n_params:,} of {self.bits_per_weight:.2f} bits",
+            f"tensors       {self._type_counts()}",
+            f"tokenizer     {self._tokenizer()}",
+            "metadata",
+        ]
+        return "\n".join(lines + self._metadata_lines())
+
+    def tensor_table(self) -> str:
+        """One line a tensor: its name, shape, type, bytes and offset."""
+        rows = [("tensor", "shape", "type", "bytes", "offset")]
+        for tensor in self.tensors:
+            shape = " × ".join(map(str, tensor.shape))
+            sizes = (f"{tensor.n_bytes:,}", f"{tensor.offset:,}")
+            rows.append((printable(tensor.name), shape, tensor.type_name, *sizes))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join(
+            "  ".join(
+                f"{cell:{side}{n}}" for cell, side, n in zip(row, "<<<>>", widths, strict=True)
+            )
+            for row in rows
+        )
+
+    def _type_counts(self) -> str:
+        types = Counter(tensor.type_name for tensor in self.tensors).most_common()
+        counts = ", ".join(f"{n:,} {name}" for name, n in types)
+        return f"{len(self.tensors):,} ({counts})" if types else "none"
+
+    def _tokenizer(self) -> str:
+        model = self.metadata.get("tokenizer.ggml.model", "none")
+        tokens = self.metadata.get("tokenizer.ggml.tokens")
+        n_tokens = f", {tokens.n_items:,} tokens" if isinstance(tokens, ArraySummary) else ""
+        return _short(model) + n_tokens
+
+    def _metadata_lines(self) -> list[str]:
+        shown = list(self.metadata.items())[:_N_KEYS_SHOWN]
+        n_more = len(self.metadata) - len(shown)
+        lines = [f"  {_short(key)} = {_short(value)}" for key, value in shown]
+        return lines + [f"  … and {n_more:,} more"] * bool(n_more)
+
+
+def inspect_gguf(path: str | os.PathLike[str]) -> GGUFInfo:
+    """Read what a GGUF says about its model, and check that the file is whole.
+
+    Only the header is read, so that a file of many gigabytes takes no longer than a small one.
+    For the weights themselves, use ``gguf.GGUFReader(path)``.
+
+    Raises
+    ------
+    InvalidGGUFError
+        When the file is damaged, truncated or something else; says where and why.
+    FileNotFoundError, IsADirectoryError, PermissionError
+        When there is no file to read.
+    """
+    path = Path(path)
+    try:
+        size_bytes = _file_size(path)
+        with path.open("rb") as file:
+            header = read_header(file, size_bytes)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"no file {path}. Check the name and the folder.") from None
+    except PermissionError:
+        raise PermissionError(f"no permission to read {path}. Check its access rights.") from None
+    except InvalidGGUFError as error:
+        raise InvalidGGUFError(error.reason, error.offset, str(path)) from None
+    architecture = header.metadata.get("general.architecture", "")
+    n_params = sum(prod(tensor.shape) for tensor in header.tensors)
+    return GGUFInfo(
+        path=path,
+        size_bytes=size_bytes,
+        version=header.version,
+        alignment=header.alignment,
+        architecture=architecture if isinstance(architecture, str) else "",
+        metadata=header.metadata,
+        tensors=header.tensors,
+        n_params=n_params,
+    )
+
+
+def validate_gguf(path: str | os.PathLike[str]) -> None:
+    """Return when a file is a whole and well-formed GGUF, and raise otherwise.
+
+    Refuses every file that llama.cpp's reader of the format refuses, without the risk of
+    handing damaged bytes to C code. Whether the model makes sense is not judged.
+
+    Raises
+    ------
+    InvalidGGUFError
+        With a `reason`, and the `offset` of the byte where it shows.
+    FileNotFoundError, IsADirectoryError, PermissionError
+        When there is no file to read.
+    """
+    inspect_gguf(path)
+
+
+def read_config(path: str | os.PathLike[str]) -> ModelConfig:
+    """Read the sizes of a model from a GGUF of the ``llama`` architecture, Mistral's too.
+
+    Raises
+    ------
+    UnsupportedModelError
+        For another architecture, or when a size is missing or makes no sense.
+    InvalidGGUFError, FileNotFoundError, IsADirectoryError, PermissionError
+        As `inspect_gguf`.
+    """
+    info = inspect_gguf(path)
+    if info.architecture != "llama":
+        raise UnsupportedModelError(
+            f"{path} holds a model of the architecture {info.architecture!r}. "
+            "The NumPy model runs 'llama' files only; LocalLLM runs the others too."
+        )
+    try:
+        return _llama_config(info.metadata)
+    except (TypeError, ValueError) as error:
+        raise UnsupportedModelError(
+            f"{path} does not describe a Mistral-style model: {error}"
+        ) from None
+
+
+def _llama_config(metadata: dict[str, Any]) -> ModelConfig:
+    def size(name: str, default: Any = None) -> Any:
+        value = metadata.get(f"llama.{name}", default)
+        if not isinstance(value, int | float):
+            raise TypeError(f"llama.{name} is {_short(value)}, not a number.")
+        return value
+
+    dim, n_heads = size("embedding_length"), size("attention.head_count")
+    tokens = metadata.get("tokenizer.ggml.tokens")
+    has_tokens = isinstance(tokens, ArraySummary)
+    return ModelConfig(
+        dim=dim,
+        n_layers=size("block_count"),
+        n_heads=n_heads,
+        n_kv_heads=size("attention.head_count_kv", n_heads),
+        head_dim=size("attention.key_length", dim // max(n_heads, 1)),
+        hidden_dim=size("feed_forward_length"),
+        vocab_size=tokens.n_items if has_tokens else size("vocab_size"),
+        norm_eps=_shortest_float(size("attention.layer_norm_rms_epsilon")),
+        rope_theta=_shortest_float(size("rope.freq_base", 10_000.0)),
+        sliding_window=metadata.get("llama.attention.sliding_window") or None,
+        max_seq_len=size("context_length"),
+    )
+
+
+def _shortest_float(value: float) -> float:
+    """Find the decimal number that a float32 stands for: 1e-05, not 9.999999747378752e-06."""
+    with np.errstate(over="ignore"):
+        return float(str(np.float32(value)))
+
+
+def _file_size(path: Path) -> int:
+    """Size in bytes of a plain file: a pipe must not be opened, as that may block for ever."""
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(f"{path} is a folder. Name a .gguf file in it.")
+    if not stat.S_ISREG(status.st_mode):
+        raise InvalidGGUFError("it is a device or a pipe, not a file", 0)
+    return status.st_size
+
+
+def _short(value: object, n_most: int = 72) -> str:
+    text = printable(str(value)[: n_most + 1])
+    return text if len(text) <= n_most else text[: n_most - 1] + "…"
