@@ -1,0 +1,386 @@
+"""Run a model on this machine with llama.cpp: complete a text, answer a chat, stream both."""
+
+from __future__ import annotations
+
+import codecs
+import ctypes
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from course_lib import TINY_MODEL_PATH
+from course_lib.chat_template import Message, encode_chat
+from course_lib.gguf_file import inspect_gguf
+from course_lib.quiet_engine import captured_stderr
+from course_lib.stop_strings import until_stop
+from course_lib.tokenizer import Tokenizer, require_valid_unicode
+
+if TYPE_CHECKING:
+    from llama_cpp import Llama
+
+DEFAULT_N_CTX = 4096
+
+
+class ModelNotFoundError(FileNotFoundError):
+    """There is no model of this name, and no such file."""
+
+
+class EngineError(RuntimeError):
+    """llama.cpp could not do what was asked."""
+
+
+class ContextOverflowError(ValueError):
+    """A prompt that is longer than the model's context.
+
+    Attributes
+    ----------
+    n_tokens, n_ctx : int
+        The length of the prompt, and what the context holds.
+    """
+
+    def __init__(self, n_tokens: int, n_ctx: int) -> None:
+        super().__init__(
+            f"the prompt has {n_tokens} tokens and the context holds {n_ctx}, the answer included. "
+            "Shorten the prompt, or load the model with EngineSettings(n_ctx=...)."
+        )
+        self.n_tokens, self.n_ctx = n_tokens, n_ctx
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """How llama.cpp runs a model.
+
+    Attributes
+    ----------
+    n_ctx : int or None
+        Tokens that prompt and answer may have together; None takes what the model was made
+        for, at most 4096.
+    n_threads : int or None
+        Threads that compute; None takes llama.cpp's choice.
+    n_gpu_layers : int
+        Layers kept on a GPU; -1 for all.
+    """
+
+    n_ctx: int | None = None
+    n_threads: int | None = None
+    n_gpu_layers: int = 0
+
+
+@dataclass(frozen=True)
+class GenerationOptions:
+    """How an answer is drawn.
+
+    Attributes
+    ----------
+    max_tokens : int
+    temperature : float
+        0 always takes the most likely token; higher is bolder.
+    top_k, top_p, min_p, repeat_penalty
+        As in `course_lib.sampling`; they matter from a temperature above 0.
+    seed : int or None
+        The same seed gives the same text; None draws a new one.
+    stop : str or sequence of str
+        The text ends before the first of these.
+    """
+
+    max_tokens: int = 256
+    temperature: float = 0.0
+    top_k: int = 40
+    top_p: float = 0.95
+    min_p: float = 0.05
+    repeat_penalty: float = 1.0
+    seed: int | None = None
+    stop: str | Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 0:
+            raise ValueError(f"max_tokens={self.max_tokens} is negative. Use 0 or more.")
+        if not 0 <= self.temperature < float("inf"):
+            raise ValueError(f"temperature={self.temperature} is not a number of 0 or more.")
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The stop strings as a tuple, without empty ones."""
+        stops = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+        return tuple(stop for stop in stops if stop)
+
+
+class LocalLLM:
+    """A model on this machine, ready to write.
+
+    The model loads at once and stays in memory until `close`. One text is written at a time:
+    other threads wait for their turn.
+
+    Parameters
+    ----------
+    model : str or path
+        ``"tiny"`` for the model that comes with the course, or a GGUF file.
+    settings : EngineSettings, optional
+
+    Raises
+    ------
+    ModelNotFoundError
+        When there is no such model or file.
+    InvalidGGUFError
+        When the file is damaged or truncated.
+    EngineError
+        When llama.cpp cannot load it; carries llama.cpp's own words.
+
+    Examples
+    --------
+    >>> with LocalLLM() as llm:
+    ...     llm.generate("한국의 수도는")
+    ' 서울입니다.'
+    """
+
+    def __init__(
+        self, model: str | os.PathLike[str] = "tiny", settings: EngineSettings | None = None
+    ) -> None:
+        self.path = find_model(model)
+        info = inspect_gguf(self.path)  # refuses a damaged file before C code sees it
+        settings = settings or EngineSettings()
+        n_trained = info.metadata.get(f"{info.architecture}.context_length", DEFAULT_N_CTX)
+        self.n_ctx = settings.n_ctx or min(n_trained, DEFAULT_N_CTX)
+        self._template = str(info.metadata.get("tokenizer.chat_template", ""))
+        self._has_sentencepiece = info.metadata.get("tokenizer.ggml.model") == "llama"
+        self._tokenizer: Tokenizer | None = None
+        self._llama: Llama | None = _load(self.path, self.n_ctx, settings)
+        self._turn = _Turn()
+
+    def generate(self, prompt: str, **options: object) -> str:
+        """Continue `prompt` and return the new text.
+
+        Parameters
+        ----------
+        prompt : str
+            Plain text: ``<s>`` or ``[INST]`` in it are characters, not control tokens.
+        **options
+            The fields of `GenerationOptions`.
+
+        Raises
+        ------
+        ContextOverflowError
+            When the prompt leaves no room for an answer.
+        TokenizerError
+            When the prompt is not valid text.
+        """
+        return "".join(self.stream(prompt, **options))
+
+    def stream(self, prompt: str, **options: object) -> Iterator[str]:
+        """As `generate`, but yield the text piece by piece as it is written."""
+        return self._stream(self._prompt_ids(prompt), continues=bool(prompt), options=options)
+
+    def chat(self, messages: Sequence[Message], **options: object) -> str:
+        """Answer a conversation and return the answer.
+
+        Parameters
+        ----------
+        messages : sequence of {"role": ..., "content": ...}
+            See `course_lib.chat_template.encode_chat`.
+        **options
+            The fields of `GenerationOptions`.
+
+        Raises
+        ------
+        ChatFormatError
+            When the messages are not a chat.
+        ContextOverflowError
+            When the conversation leaves no room for an answer.
+        """
+        return "".join(self.stream_chat(messages, **options))
+
+    def stream_chat(self, messages: Sequence[Message], **options: object) -> Iterator[str]:
+        """As `chat`, but yield the answer piece by piece as it is written."""
+        return self._stream(self._chat_ids(messages), continues=False, options=options)
+
+    def count_tokens(self, text: str) -> int:
+        """Return how many tokens `text` has, without the begin-of-sequence token."""
+        return len(self._text_ids(text))
+
+    def close(self) -> None:
+        """Free the model's memory. A closed model can no longer be used; closing twice is fine."""
+        if self._llama is not None:
+            with captured_stderr():
+                self._llama.close()
+        self._llama = None
+
+    def __enter__(self) -> LocalLLM:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    @property
+    def _engine(self) -> Llama:
+        if self._llama is None:
+            raise EngineError("this model is closed. Make a new LocalLLM to use it again.")
+        return self._llama
+
+    def _text_ids(self, text: str) -> list[int]:
+        require_valid_unicode(text)
+        return self._engine.tokenize(text.encode(), add_bos=False, special=False) if text else []
+
+    def _prompt_ids(self, prompt: str) -> list[int]:
+        ids = self._text_ids(prompt)
+        engine = self._engine
+        if engine._model.add_bos_token() or not ids:
+            ids = [max(engine.token_bos(), 0), *ids]
+        return ids
+
+    def _chat_ids(self, messages: Sequence[Message]) -> list[int]:
+        self._engine  # a closed model answers nothing
+        if not self._has_sentencepiece or "[INST]" not in self._template:
+            raise EngineError(
+                f"{self.path.name} does not carry Mistral's chat form. "
+                "Use generate() with a prompt in the form that its model card describes."
+            )
+        if self._tokenizer is None:
+            self._tokenizer = Tokenizer.from_gguf(self.path)
+        return encode_chat(self._tokenizer, messages)
+
+    def _stream(self, ids: list[int], continues: bool, options: dict) -> Iterator[str]:
+        settings = GenerationOptions(**options)
+        if len(ids) >= self.n_ctx:
+            raise ContextOverflowError(len(ids), self.n_ctx)
+        pieces = self._pieces(ids, settings, drop_space=not continues and self._has_sentencepiece)
+        return until_stop(pieces, settings.stops)
+
+    def _pieces(
+        self, ids: list[int], options: GenerationOptions, drop_space: bool
+    ) -> Iterator[str]:
+        """Yield the text of each new token as soon as its characters are whole."""
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        for token_id in self._new_ids(ids, options):
+            data = _token_bytes(self._engine, token_id)
+            if data and drop_space:
+                data, drop_space = data.removeprefix(b" "), False
+            if piece := decoder.decode(data):
+                yield piece
+        if rest := decoder.decode(b"", final=True):
+            yield rest
+
+    def _new_ids(self, ids: list[int], options: GenerationOptions) -> Iterator[int]:
+        """Yield new token ids until the model ends its text or a limit is reached."""
+        import llama_cpp
+
+        n_left = min(options.max_tokens, self.n_ctx - len(ids))
+        if not n_left:
+            return
+        with self._turn.taken() as turn:
+            engine = self._engine
+            seed = options.seed if options.seed is not None else int.from_bytes(os.urandom(4), "big")
+            engine.set_seed(seed)
+            new_ids = engine.generate(
+                ids,
+                temp=options.temperature,
+                top_k=options.top_k,
+                top_p=options.top_p,
+                min_p=options.min_p,
+                repeat_penalty=options.repeat_penalty,
+            )
+            for token_id in new_ids:
+                if llama_cpp.llama_vocab_is_eog(engine._model.vocab, token_id):
+                    return
+                yield token_id
+                n_left -= 1
+                if not n_left:
+                    return
+                turn.require()
+                self._engine  # may have been closed meanwhile
+
+
+class _Turn:
+    """Whose text is being written: one at a time.
+
+    Another thread waits until the text is finished or dropped. The same thread cannot wait for
+    itself, so when it begins a new text, the unfinished one ends with an error.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._thread: int | None = None
+        self._holder: _Taken | None = None
+
+    def taken(self) -> _Taken:
+        return _Taken(self)
+
+
+class _Taken:
+    def __init__(self, turn: _Turn) -> None:
+        self._turn = turn
+
+    def __enter__(self) -> _Taken:
+        turn, thread = self._turn, threading.get_ident()
+        if turn._thread != thread:
+            turn._lock.acquire()
+        turn._thread, turn._holder = thread, self
+        return self
+
+    def require(self) -> None:
+        if self._turn._holder is not self:
+            raise EngineError(
+                "this text was ended, because the same thread began another with this model. "
+                "Finish one stream before the next, or load the model twice."
+            )
+
+    def __exit__(self, *error: object) -> None:
+        turn = self._turn
+        if turn._holder is self:
+            turn._thread = turn._holder = None
+            turn._lock.release()
+
+
+def find_model(model: str | os.PathLike[str]) -> Path:
+    """Return the file of a model.
+
+    Raises
+    ------
+    ModelNotFoundError
+        Says which names and files would do.
+
+    Examples
+    --------
+    >>> find_model("tiny").name
+    'tiny-mistral-f16.gguf'
+    """
+    path = TINY_MODEL_PATH if model == "tiny" else Path(model)
+    if path.is_file():
+        return path
+    raise ModelNotFoundError(
+        f"no model {os.fspath(model)!r}: it is neither 'tiny' nor a file. Give the path of a "
+        ".gguf file; a relative one starts in the folder of the notebook."
+    )
+
+
+def _token_bytes(engine: Llama, token_id: int) -> bytes:
+    """Return the UTF-8 bytes of a token; those of control tokens are not shown."""
+    import llama_cpp
+
+    buffer = ctypes.create_string_buffer(32)
+    arguments = (engine._model.vocab, token_id)
+    n_bytes = llama_cpp.llama_token_to_piece(*arguments, buffer, len(buffer), 0, False)
+    if n_bytes < 0:  # the piece is longer: llama.cpp asks for this much room
+        buffer = ctypes.create_string_buffer(-n_bytes)
+        n_bytes = llama_cpp.llama_token_to_piece(*arguments, buffer, len(buffer), 0, False)
+    return buffer.raw[:n_bytes]
+
+
+def _load(path: Path, n_ctx: int, settings: EngineSettings) -> Llama:
+    from llama_cpp import Llama
+
+    with captured_stderr() as chatter:
+        try:
+            return Llama(
+                model_path=str(path),
+                n_ctx=n_ctx,
+                n_threads=settings.n_threads,
+                n_gpu_layers=settings.n_gpu_layers,
+                verbose=False,
+            )
+        except Exception as error:
+            raise EngineError(
+                f"llama.cpp cannot load {path.name}: {chatter.last_error() or error}"
+            ) from None
