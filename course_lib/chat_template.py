@@ -1,9 +1,9 @@
 """Mistral's instruct format: how a chat is written for the model.
 
-Every user turn stands between ``[INST]`` and ``[/INST]``, every answer ends in ``</s>``, and a
-system prompt stands before the last user turn, two newlines apart. In Mistral v0.3 (and in
-tiny-mistral) ``[INST]`` and ``[/INST]`` are control tokens; in v0.1 and v0.2 they are ordinary
-text.
+Every user turn stands between ``[INST]`` and ``[/INST]``, and every answer ends in ``</s>``. In
+Mistral v0.3 (and in tiny-mistral) ``[INST]`` and ``[/INST]`` are control tokens, and a system
+prompt stands before the last user turn, two newlines apart. In v0.1 and v0.2 they are ordinary
+text, and a system prompt stands before the first user turn.
 
 References
 ----------
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from course_lib.tokenizer import Tokenizer
 
 Message = Mapping[str, str]
+Turn = tuple[str, str]  # role, content
 
 # The same form in Jinja, as a GGUF file carries it. No space follows a control token: the
 # tokenizer puts one before every text, and a second one would change the ids.
@@ -48,21 +49,22 @@ class ChatFormatError(ValueError):
 
 
 def format_mistral_prompt(instruction: str, system: str | None = None) -> str:
-    """Return one instruction as Mistral expects it, without ``<s>``: the tokenizer adds that.
+    r"""Return one instruction as Mistral expects it, without ``<s>``: the tokenizer adds that.
 
     Examples
     --------
     >>> format_mistral_prompt("Name a colour.", system="Be brief.")
-    '[INST] Be brief.\\n\\nName a colour. [/INST]'
+    '[INST] Be brief.\n\nName a colour. [/INST]'
     """
-    return f"[INST] {_with_system(system, instruction)} [/INST]"
+    return f"[INST] {_joined(system, instruction)} [/INST]"
 
 
 def render_chat(messages: Sequence[Message]) -> str:
     """Return a chat as text, without ``<s>``: for reading, and for models that take text.
 
-    A model should get the ids of `encode_chat` instead: in a text, a user who types ``[/INST]``
-    cannot be told from the end of the turn.
+    This is the form of v0.1 and v0.2, with a system prompt in the first turn. A model should get
+    the ids of `encode_chat` instead: in a text, a user who types ``[/INST]`` cannot be told from
+    the end of the turn.
 
     Parameters
     ----------
@@ -80,7 +82,7 @@ def render_chat(messages: Sequence[Message]) -> str:
     '[INST] Hi [/INST] Hello</s>'
     """
     parts = []
-    for role, content in _turns(messages):
+    for role, content in _with_system(*_turns(messages), turn=0):
         if role == "user":
             parts.append(f"[INST] {content} [/INST]")
         else:
@@ -119,23 +121,32 @@ def encode_chat(tokenizer: Tokenizer, messages: Sequence[Message]) -> list[int]:
     ['<s>', '[INST]', '▁', 'H', 'i', '[/INST]']
     """
     begin, end = (tokenizer.control_ids.get(mark) for mark in ("[INST]", "[/INST]"))
+    marks_are_text = begin is None or end is None
+    system, turns = _turns(messages)
+    last_user = (len(turns) - 1) // 2 * 2
     ids = [tokenizer.bos_id]
-    for role, content in _turns(messages):
+    for role, content in _with_system(system, turns, turn=0 if marks_are_text else last_user):
         if role == "assistant":
             ids += [*tokenizer.encode(content, add_bos=False), tokenizer.eos_id]
-        elif begin is None or end is None:
+        elif marks_are_text:
             ids += tokenizer.encode(f"[INST] {content} [/INST]", add_bos=False)
         else:
             ids += [begin, *tokenizer.encode(content, add_bos=False), end]
     return ids
 
 
-def _with_system(system: str | None, content: str) -> str:
+def _joined(system: str | None, content: str) -> str:
     return f"{system}\n\n{content}" if system else content
 
 
-def _turns(messages: Sequence[Message]) -> list[tuple[str, str]]:
-    """Check a chat and return its (role, content) turns, the system prompt in the last of them."""
+def _with_system(system: str | None, turns: list[Turn], turn: int) -> list[Turn]:
+    """Put the system prompt before the content of one turn."""
+    role, content = turns[turn]
+    return [*turns[:turn], (role, _joined(system, content)), *turns[turn + 1 :]]
+
+
+def _turns(messages: Sequence[Message]) -> tuple[str | None, list[Turn]]:
+    """Check a chat and return its system prompt, if any, and its (role, content) turns."""
     if not messages:
         raise ChatFormatError("a chat needs at least one message with the role 'user'.")
     turns = [_checked(index, message) for index, message in enumerate(messages)]
@@ -149,9 +160,7 @@ def _turns(messages: Sequence[Message]) -> list[tuple[str, str]]:
             )
     if not turns:
         raise ChatFormatError("a chat needs a user message beside the system message.")
-    last_user = len(turns) - 1 - (turns[-1][0] == "assistant")
-    turns[last_user] = ("user", _with_system(system, turns[last_user][1]))
-    return turns
+    return system, turns
 
 
 def _checked(index: int, message: Message) -> tuple[str, str]:

@@ -7,14 +7,17 @@ import ctypes
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from course_lib import TINY_MODEL_PATH
 from course_lib.chat_template import Message, encode_chat
 from course_lib.gguf_file import inspect_gguf
-from course_lib.quiet_engine import captured_stderr
+from course_lib.quiet_engine import captured_chatter
 from course_lib.stop_strings import until_stop
 from course_lib.tokenizer import Tokenizer, require_valid_unicode
 
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from llama_cpp import Llama
 
 DEFAULT_N_CTX = 4096
+_MAX_N_THREADS = 512  # with more, ggml never comes to an end
+_RANDOM_SEED = 2**32 - 1  # with this one, llama.cpp draws its own
 
 
 class ModelNotFoundError(FileNotFoundError):
@@ -62,11 +67,23 @@ class EngineSettings:
         Threads that compute; None takes llama.cpp's choice.
     n_gpu_layers : int
         Layers kept on a GPU; -1 for all.
+
+    Raises
+    ------
+    ValueError
+        For a number that makes no sense.
     """
 
     n_ctx: int | None = None
     n_threads: int | None = None
     n_gpu_layers: int = 0
+
+    def __post_init__(self) -> None:
+        if self.n_ctx is not None:
+            _require_integer("n_ctx", self.n_ctx, 1, 2**31 - 1)
+        if self.n_threads is not None:
+            _require_integer("n_threads", self.n_threads, 1, _MAX_N_THREADS)
+        _require_integer("n_gpu_layers", self.n_gpu_layers, -1, 2**31 - 1)
 
 
 @dataclass(frozen=True)
@@ -84,6 +101,11 @@ class GenerationOptions:
         The same seed gives the same text; None draws a new one.
     stop : str or sequence of str
         The text ends before the first of these.
+
+    Raises
+    ------
+    ValueError
+        For a value that makes no sense.
     """
 
     max_tokens: int = 256
@@ -96,16 +118,42 @@ class GenerationOptions:
     stop: str | Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        if self.max_tokens < 0:
-            raise ValueError(f"max_tokens={self.max_tokens} is negative. Use 0 or more.")
-        if not 0 <= self.temperature < float("inf"):
-            raise ValueError(f"temperature={self.temperature} is not a number of 0 or more.")
+        _require_integer("max_tokens", self.max_tokens, 0, 2**31 - 1)
+        _require_integer("top_k", self.top_k, 0, 2**31 - 1)
+        _require_number("temperature", self.temperature, 0, 1e6)
+        _require_number("top_p", self.top_p, 0, 1)
+        _require_number("min_p", self.min_p, 0, 1)
+        _require_number("repeat_penalty", self.repeat_penalty, 1e-6, 1e6)
+        if self.seed is not None:
+            _require_integer("seed", self.seed, 0, _RANDOM_SEED - 1)
+        stops = [self.stop] if isinstance(self.stop, str) else self.stop
+        if not isinstance(stops, Sequence) or not all(isinstance(stop, str) for stop in stops):
+            raise ValueError(f"stop={self.stop!r} is neither a string nor a list of strings.")
 
     @property
     def stops(self) -> tuple[str, ...]:
         """The stop strings as a tuple, without empty ones."""
         stops = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
         return tuple(stop for stop in stops if stop)
+
+    @classmethod
+    def from_names(cls, options: dict[str, object]) -> GenerationOptions:
+        """Make the options from their names; TypeError lists the names when one is wrong."""
+        names = [field.name for field in fields(cls)]
+        for name in options:
+            if name not in names:
+                raise TypeError(f"there is no option {name!r}. Choose from: {', '.join(names)}.")
+        return cls(**options)
+
+
+def _require_integer(name: str, value: object, least: int, most: int) -> None:
+    if not isinstance(value, Integral) or not least <= value <= most:
+        raise ValueError(f"{name}={value!r} is not a whole number from {least} to {most}.")
+
+
+def _require_number(name: str, value: object, least: float, most: float) -> None:
+    if not isinstance(value, Real) or not least <= value <= most:  # no comparison holds for NaN
+        raise ValueError(f"{name}={value!r} is not a number from {least:g} to {most:g}.")
 
 
 class LocalLLM:
@@ -147,8 +195,11 @@ class LocalLLM:
         self._template = str(info.metadata.get("tokenizer.chat_template", ""))
         self._has_sentencepiece = info.metadata.get("tokenizer.ggml.model") == "llama"
         self._tokenizer: Tokenizer | None = None
-        self._llama: Llama | None = _load(self.path, self.n_ctx, settings)
         self._turn = _Turn()
+        # Held in every call into llama.cpp, so that `close` never frees what is being used.
+        self._computing = threading.Lock()
+        self._tokenizing = threading.Lock()  # apart, because counting should not wait for a step
+        self._llama: Llama | None = _load(self.path, self.n_ctx, settings)
 
     def generate(self, prompt: str, **options: object) -> str:
         """Continue `prompt` and return the new text.
@@ -196,16 +247,58 @@ class LocalLLM:
         """As `chat`, but yield the answer piece by piece as it is written."""
         return self._stream(self._chat_ids(messages), continues=False, options=options)
 
+    def tokenize(self, text: str) -> list[int]:
+        """Return the ids that llama.cpp gives plain text, without the begin-of-sequence token.
+
+        Raises
+        ------
+        TokenizerError
+            When the text is not valid Unicode.
+        """
+        engine = self._engine
+        require_valid_unicode(text)
+        return engine.tokenize(text.encode(), add_bos=False, special=False) if text else []
+
     def count_tokens(self, text: str) -> int:
         """Return how many tokens `text` has, without the begin-of-sequence token."""
-        return len(self._text_ids(text))
+        return len(self.tokenize(text))
+
+    def next_logits(self, ids: Sequence[int]) -> np.ndarray:
+        """Return the score of every token as the next one after `ids`.
+
+        Parameters
+        ----------
+        ids : sequence of int, length 1 to n_ctx
+
+        Returns
+        -------
+        np.ndarray, shape (vocab_size,), float32
+
+        Raises
+        ------
+        ContextOverflowError
+            When the context does not hold so many ids.
+        ValueError
+            When there is no id, or one that the vocabulary does not have.
+        """
+        n_vocab, ids = self._engine.n_vocab(), list(ids)
+        if not ids or not all(0 <= i < n_vocab for i in ids):
+            raise ValueError(f"need one or more ids from 0 to {n_vocab - 1}, not {ids!r:.80}")
+        if len(ids) > self.n_ctx:
+            raise ContextOverflowError(len(ids), self.n_ctx)
+        with self._turn.taken(), self._computing:
+            engine = self._engine
+            engine.reset()
+            engine.eval(ids)
+            return np.array(engine._ctx.get_logits_ith(-1)[:n_vocab], dtype=np.float32)
 
     def close(self) -> None:
         """Free the model's memory. A closed model can no longer be used; closing twice is fine."""
-        if self._llama is not None:
-            with captured_stderr():
-                self._llama.close()
-        self._llama = None
+        with self._computing, self._tokenizing:
+            llama, self._llama = self._llama, None
+        if llama is not None:
+            with captured_chatter():
+                llama.close()
 
     def __enter__(self) -> LocalLLM:
         return self
@@ -216,22 +309,23 @@ class LocalLLM:
     @property
     def _engine(self) -> Llama:
         if self._llama is None:
-            raise EngineError("this model is closed. Make a new LocalLLM to use it again.")
+            raise self._closed()
         return self._llama
 
-    def _text_ids(self, text: str) -> list[int]:
-        require_valid_unicode(text)
-        return self._engine.tokenize(text.encode(), add_bos=False, special=False) if text else []
+    def _closed(self) -> EngineError:
+        return EngineError("this model is closed. Make a new LocalLLM to use it again.")
 
     def _prompt_ids(self, prompt: str) -> list[int]:
-        ids = self._text_ids(prompt)
-        engine = self._engine
-        if engine._model.add_bos_token() or not ids:
-            ids = [max(engine.token_bos(), 0), *ids]
+        ids = self.tokenize(prompt)
+        with self._tokenizing:
+            engine = self._engine
+            if engine._model.add_bos_token() or not ids:
+                ids = [max(engine.token_bos(), 0), *ids]
         return ids
 
     def _chat_ids(self, messages: Sequence[Message]) -> list[int]:
-        self._engine  # a closed model answers nothing
+        if self._llama is None:
+            raise self._closed()
         if not self._has_sentencepiece or "[INST]" not in self._template:
             raise EngineError(
                 f"{self.path.name} does not carry Mistral's chat form. "
@@ -242,7 +336,7 @@ class LocalLLM:
         return encode_chat(self._tokenizer, messages)
 
     def _stream(self, ids: list[int], continues: bool, options: dict) -> Iterator[str]:
-        settings = GenerationOptions(**options)
+        settings = GenerationOptions.from_names(options)
         if len(ids) >= self.n_ctx:
             raise ContextOverflowError(len(ids), self.n_ctx)
         pieces = self._pieces(ids, settings, drop_space=not continues and self._has_sentencepiece)
@@ -253,8 +347,7 @@ class LocalLLM:
     ) -> Iterator[str]:
         """Yield the text of each new token as soon as its characters are whole."""
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        for token_id in self._new_ids(ids, options):
-            data = _token_bytes(self._engine, token_id)
+        for data in self._new_bytes(ids, options):
             if data and drop_space:
                 data, drop_space = data.removeprefix(b" "), False
             if piece := decoder.decode(data):
@@ -262,34 +355,45 @@ class LocalLLM:
         if rest := decoder.decode(b"", final=True):
             yield rest
 
-    def _new_ids(self, ids: list[int], options: GenerationOptions) -> Iterator[int]:
-        """Yield new token ids until the model ends its text or a limit is reached."""
-        import llama_cpp
-
+    def _new_bytes(self, ids: list[int], options: GenerationOptions) -> Iterator[bytes]:
+        """Yield the bytes of each new token until the model ends its text or a limit is reached."""
         n_left = min(options.max_tokens, self.n_ctx - len(ids))
         if not n_left:
             return
         with self._turn.taken() as turn:
-            engine = self._engine
-            seed = options.seed if options.seed is not None else int.from_bytes(os.urandom(4), "big")
-            engine.set_seed(seed)
-            new_ids = engine.generate(
-                ids,
-                temp=options.temperature,
-                top_k=options.top_k,
-                top_p=options.top_p,
-                min_p=options.min_p,
-                repeat_penalty=options.repeat_penalty,
-            )
-            for token_id in new_ids:
-                if llama_cpp.llama_vocab_is_eog(engine._model.vocab, token_id):
+            new_ids = self._new_ids(ids, options)
+            for _ in range(n_left):
+                with self._computing:
+                    turn.require()
+                    data = self._next_bytes(new_ids)
+                if data is None:
                     return
-                yield token_id
-                n_left -= 1
-                if not n_left:
-                    return
-                turn.require()
-                self._engine  # may have been closed meanwhile
+                yield data
+
+    def _new_ids(self, ids: list[int], options: GenerationOptions) -> Iterator[int]:
+        seed = options.seed if options.seed is not None else int.from_bytes(os.urandom(4), "big")
+        self._engine.set_seed(int(seed))
+        yield from self._engine.generate(
+            ids,
+            temp=options.temperature,
+            top_k=int(options.top_k),
+            top_p=options.top_p,
+            min_p=options.min_p,
+            repeat_penalty=options.repeat_penalty,
+        )
+
+    def _next_bytes(self, new_ids: Iterator[int]) -> bytes | None:
+        """Compute one token and return its bytes, None for the end of the text."""
+        import llama_cpp
+
+        engine = self._engine  # may have been closed meanwhile
+        try:
+            token_id = next(new_ids)
+        except BaseException:
+            engine.reset()  # an interrupt leaves its record of the cache one step behind
+            raise
+        ends_text = llama_cpp.llama_vocab_is_eog(engine._model.vocab, token_id)
+        return None if ends_text else _token_bytes(engine, token_id)
 
 
 class _Turn:
@@ -371,8 +475,8 @@ def _token_bytes(engine: Llama, token_id: int) -> bytes:
 def _load(path: Path, n_ctx: int, settings: EngineSettings) -> Llama:
     from llama_cpp import Llama
 
-    with captured_stderr() as chatter:
-        try:
+    try:
+        with captured_chatter() as chatter:
             return Llama(
                 model_path=str(path),
                 n_ctx=n_ctx,
@@ -380,7 +484,7 @@ def _load(path: Path, n_ctx: int, settings: EngineSettings) -> Llama:
                 n_gpu_layers=settings.n_gpu_layers,
                 verbose=False,
             )
-        except Exception as error:
-            raise EngineError(
-                f"llama.cpp cannot load {path.name}: {chatter.last_error() or error}"
-            ) from None
+    except Exception as error:
+        raise EngineError(
+            f"llama.cpp cannot load {path.name}: {chatter.first_error() or error}"
+        ) from None

@@ -6,48 +6,98 @@ import os
 import re
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
+_ERROR_LEVEL = 4  # GGML_LOG_LEVEL_ERROR
 _ERROR_LINE = re.compile(r"error|failed|invalid|unknown|unsupported|missing", re.IGNORECASE)
+_capturing = threading.RLock()  # the log and file descriptor 2 belong to the whole process
 
 
 class Chatter:
-    """What was written to the C-level stderr meanwhile."""
+    """What llama.cpp said meanwhile.
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    Attributes
+    ----------
+    errors : list of str
+        The lines that it logged as errors.
+    stderr : str
+        What was written to file descriptor 2, known when the capture has ended.
+    """
 
-    @property
-    def text(self) -> str:
-        """All of it."""
-        self._file.seek(0)
-        return self._file.read().decode(errors="replace")
+    def __init__(self) -> None:
+        self.errors: list[str] = []
+        self.stderr = ""
 
-    def last_error(self) -> str:
-        """Return the first line that sounds like the cause of a failure, or nothing."""
-        lines = [line.strip() for line in self.text.splitlines()]
-        return next((line for line in lines if _ERROR_LINE.search(line)), "")
+    def first_error(self) -> str:
+        """Return the first line that tells the cause of a failure, or nothing."""
+        lines = self.errors + [x for x in self.stderr.splitlines() if _ERROR_LINE.search(x)]
+        return lines[0].strip() if lines else ""
 
 
 @contextmanager
-def captured_stderr() -> Iterator[Chatter]:
-    """Catch what C code writes to file descriptor 2, which Python's ``sys.stderr`` never sees.
+def captured_chatter() -> Iterator[Chatter]:
+    """Catch what llama.cpp logs, and what C code writes to file descriptor 2.
+
+    Python's ``sys.stderr`` sees neither, or only after llama-cpp-python has dropped the errors.
+    Other threads wait for their turn to capture.
 
     Examples
     --------
-    >>> with captured_stderr() as chatter:
+    >>> with captured_chatter() as chatter:
     ...     _ = os.write(2, b"llama_model_load: error: no such tensor")
-    >>> chatter.last_error()
+    >>> chatter.first_error()
     'llama_model_load: error: no such tensor'
     """
-    with tempfile.TemporaryFile() as file:
-        sys.stderr.flush()
-        saved = os.dup(2)
-        os.dup2(file.fileno(), 2)
+    chatter = Chatter()
+    with _capturing, _log_into(chatter), _scratch_file() as file:
         try:
-            yield Chatter(file)
+            with _stderr_into(file):
+                yield chatter
         finally:
-            os.dup2(saved, 2)
-            os.close(saved)
+            file.seek(0)
+            chatter.stderr = file.read().decode(errors="replace")
+
+
+@contextmanager
+def _log_into(chatter: Chatter) -> Iterator[None]:
+    import llama_cpp
+    from llama_cpp._logger import llama_log_callback
+
+    @llama_cpp.llama_log_callback
+    def keep_errors(level: int, text: bytes, _: object) -> None:
+        if level == _ERROR_LEVEL:
+            chatter.errors.append(text.decode(errors="replace"))
+
+    llama_cpp.llama_log_set(keep_errors, None)
+    try:
+        yield
+    finally:
+        llama_cpp.llama_log_set(llama_log_callback, None)
+
+
+@contextmanager
+def _stderr_into(file: BinaryIO) -> Iterator[None]:
+    if sys.stderr is not None:  # as it is under pythonw
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
+    try:
+        saved = os.dup(2)
+    except OSError:  # closed: then nothing can be written to it
+        yield
+        return
+    os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
+def _scratch_file() -> BinaryIO:
+    try:
+        return tempfile.TemporaryFile()
+    except OSError:  # no folder on this machine can be written to
+        return open(os.devnull, "r+b", buffering=0)  # noqa: PTH123

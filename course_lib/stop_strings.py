@@ -21,9 +21,10 @@ def until_stop(pieces: Iterable[str], stops: Sequence[str]) -> Iterator[str]:
     held = ""
     for piece in pieces:
         held += piece
-        found = [held.index(stop) for stop in stops if stop in held]
+        # (end, start) of each: the first to end is the one that a finer stream would meet first
+        found = [(held.index(stop) + len(stop), held.index(stop)) for stop in stops if stop in held]
         if found:
-            held = held[: min(found)]
+            held = held[: min(found)[1]]
             break
         n_kept = max((_overlap(held, stop) for stop in stops), default=0)
         ready, held = held[: len(held) - n_kept], held[len(held) - n_kept :]

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 from course_lib.gguf_cursor import InvalidGGUFError
@@ -33,6 +34,7 @@ LONGEST_CACHED_WORD = 32
 # What may grow into one piece: a run of letters of one script, with the space before it.
 # Digits and punctuation stay single, so no piece can be half of a control token.
 _TRAINING_WORDS = re.compile(rf"{SPACE}?(?:[A-Za-z]+|[가-힣]+|[^\W\d_A-Za-z가-힣]+)|.", re.DOTALL)
+_BYTE_PIECE = re.compile("<0x[0-9A-F]{2}>")
 _WORDS = re.compile(rf"{SPACE}*[^{SPACE}]+|{SPACE}+")
 
 
@@ -103,7 +105,8 @@ def train_bpe(
     Raises
     ------
     TokenizerError
-        When `vocab_size` leaves no room beside the control tokens and the 256 bytes.
+        When `vocab_size` leaves no room beside the control tokens and the 256 bytes, or when a
+        control token is one word, which the text could spell too.
 
     Examples
     --------
@@ -112,6 +115,11 @@ def train_bpe(
     ('lo', 'low', '▁low')
     """
     control = [t for t in dict.fromkeys(control_tokens) if t not in ("<unk>", "<s>", "</s>")]
+    for token in control:
+        if len(_TRAINING_WORDS.findall(token)) < 2:
+            raise TokenizerError(
+                f"the control token {token!r} could be a word of the text. Put it in brackets."
+            )
     fixed = ["<unk>", "<s>", "</s>", *control, *(f"<0x{byte:02X}>" for byte in range(256))]
     room = vocab_size - len(fixed)
     if room < 1:
@@ -163,7 +171,7 @@ def _learn_merges(word_counts: Counter[str], characters: set[str], n_merges: int
     pair_counts: Counter[tuple[str, str]] = Counter()
     words_with: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
     for index, word in enumerate(words):
-        for pair in zip(word, word[1:]):
+        for pair in pairwise(word):
             pair_counts[pair] += counts[index]
             words_with[pair].add(index)
     heap = [(-count, pair) for pair, count in pair_counts.items()]
@@ -180,10 +188,10 @@ def _learn_merges(word_counts: Counter[str], characters: set[str], n_merges: int
         changed: Counter[tuple[str, str]] = Counter()
         for index in words_with.pop(pair):
             word, count = words[index], counts[index]
-            for old in zip(word, word[1:]):
+            for old in pairwise(word):
                 changed[old] -= count
             word[:] = _merge_pair(word, pair)
-            for new in zip(word, word[1:]):
+            for new in pairwise(word):
                 changed[new] += count
                 words_with[new].add(index)
         for changed_pair, difference in changed.items():
@@ -229,7 +237,7 @@ class Tokenizer:
         rows = list(zip(vocabulary.pieces, vocabulary.token_types, range(self.n_vocab)))
         self._special_ids = {
             piece: i
-            for piece, kind, i in sorted(rows, key=lambda row: -len(row[0]))
+            for piece, kind, i in sorted(rows, key=lambda row: -len(row[0].encode()))
             if kind in (TokenType.UNKNOWN, TokenType.CONTROL, TokenType.USER_DEFINED)
         }
         self.control_ids = {piece: i for piece, kind, i in rows if kind is TokenType.CONTROL}
@@ -364,7 +372,12 @@ class Tokenizer:
     def _symbol_ids(self, symbol: str) -> list[int]:
         if symbol in self._text_ids:
             return [self._text_ids[symbol]]
-        return [self._byte_ids[byte] for byte in symbol.encode()]
+        try:
+            return [self._byte_ids[byte] for byte in symbol.encode()]
+        except KeyError:
+            raise TokenizerError(
+                f"this vocabulary has neither a piece for {symbol!r} nor all 256 bytes to spell it."
+            ) from None
 
 
 class StreamDecoder:
@@ -408,6 +421,8 @@ def _token_bytes(piece: str, kind: TokenType) -> bytes:
     if kind in (TokenType.CONTROL, TokenType.UNKNOWN):
         return b""
     if kind is TokenType.BYTE:
+        if not _BYTE_PIECE.fullmatch(piece):
+            raise TokenizerError(f"the byte token {piece!r} is not written as in '<0x0A>'.")
         return bytes([int(piece[3:5], 16)])
     return piece.replace(SPACE, " ").encode() if kind is TokenType.NORMAL else piece.encode()
 
@@ -449,7 +464,10 @@ def _read_vocabulary(path: Path) -> Vocabulary:
         )
     pieces = tuple(metadata["tokens"])
     scores = tuple(metadata["scores"])
-    types = tuple(map(TokenType, metadata.get("token_type", [TokenType.NORMAL] * len(pieces))))
+    try:
+        types = tuple(map(TokenType, metadata.get("token_type", [TokenType.NORMAL] * len(pieces))))
+    except ValueError as error:
+        raise TokenizerError(f"{path.name} has a token of an unknown type: {error}.") from None
     if not len(pieces) == len(scores) == len(types):
         raise TokenizerError(
             f"{path.name} lists {len(pieces)} tokens, {len(scores)} scores and {len(types)} "

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 from itertools import islice
-from pathlib import Path
 
-import course_lib
+from course_lib import TINY_MODEL_PATH
 from course_lib.config import TINY_MISTRAL
 from course_lib.tokenizer import Tokenizer, Vocabulary, train_bpe
 from tools.tiny_mistral.corpus import draw_corpus, example_text
 
-MODEL_PATH = Path(course_lib.__file__).parent / "data" / "tiny-mistral-f16.gguf"
 N_TOKENIZER_TEXTS = 20_000
 TOKENIZER_SEED = 1
 
@@ -23,15 +22,31 @@ def train_tokenizer() -> Vocabulary:
 
 def main() -> None:
     """Make the model file and print how well it does."""
-    from tools.tiny_mistral.export import write_gguf
-    from tools.tiny_mistral.train import train
+    parser = argparse.ArgumentParser(prog="python -m tools.tiny_mistral", description=__doc__)
+    parser.add_argument(
+        "--refine-only", action="store_true", help="only the second training, from the present file"
+    )
+    options = parser.parse_args()
+
+    import torch
+
+    from tools.tiny_mistral import evaluate
+    from tools.tiny_mistral.export import read_state, write_gguf
+    from tools.tiny_mistral.train import LEARN, REFINE, SEED, TorchMistral, train
 
     vocabulary = train_tokenizer()
-    print(f"tokenizer: {len(vocabulary)} pieces", flush=True)
-    model = train(TINY_MISTRAL, Tokenizer(vocabulary))
-    MODEL_PATH.parent.mkdir(exist_ok=True)
-    write_gguf(MODEL_PATH, model.state_dict(), TINY_MISTRAL, vocabulary)
-    print(f"wrote {MODEL_PATH.name}: {MODEL_PATH.stat().st_size:,} bytes")
+    tokenizer = Tokenizer(vocabulary)
+    torch.manual_seed(SEED)
+    model = TorchMistral(TINY_MISTRAL)
+    TINY_MODEL_PATH.parent.mkdir(exist_ok=True)
+    if not options.refine_only:
+        train(model, tokenizer, LEARN)
+        write_gguf(TINY_MODEL_PATH, model.state_dict(), TINY_MISTRAL, vocabulary)
+    model.load_state_dict(read_state(TINY_MODEL_PATH, model.state_dict()))
+    train(model, tokenizer, REFINE)
+    write_gguf(TINY_MODEL_PATH, model.state_dict(), TINY_MISTRAL, vocabulary)
+    evaluate.write_cases()
+    evaluate.main()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from typing import TypeVar
 
 import numpy as np
@@ -16,6 +17,7 @@ Exchange = tuple[str, str]  # a question and its answer
 T = TypeVar("T")
 
 N_HELD_OUT_SUMS = 24
+DECK_SIZE = 20  # every probability in a story is a multiple of 1 / 20
 SYSTEM_PROMPTS = {
     "en": ("You are a helpful assistant.", "Answer in one sentence.", "Be kind and short."),
     "ko": ("당신은 친절한 조수입니다.", "한 문장으로 답하세요.", "짧고 친절하게 답하세요."),
@@ -198,6 +200,22 @@ def tell_story(rng: np.random.Generator, story: dict, language: str) -> str:
     return text
 
 
+def story_deck(rng: np.random.Generator, story: dict, language: str) -> list[str]:
+    """Tell a story 20 times, every option of every branch in its exact share, at random places.
+
+    Chance alone would need thousands of stories to come as close to the true probabilities.
+    """
+    texts = [story[language][1]] * DECK_SIZE
+    for branch, following in zip(story["branches"], story[language][2:], strict=True):
+        counts = [round(p * DECK_SIZE) for p in branch["probabilities"]]
+        options = np.repeat(np.arange(len(counts)), counts)
+        texts = [
+            text + branch[language][option] + following
+            for text, option in zip(texts, rng.permutation(options), strict=True)
+        ]
+    return texts
+
+
 def everyday_pair(rng: np.random.Generator) -> tuple[str, str]:
     """Draw an everyday sentence in Korean and in English."""
     world = load_world()["everyday"]
@@ -318,6 +336,28 @@ def draw_corpus(seed: int) -> Iterator[Example]:
     rng = np.random.default_rng(seed)
     while True:
         yield draw_example(rng)
+
+
+def draw_refinement(seed: int) -> Iterator[Example]:
+    """Yield the texts of the second, short training: stories and definitions among the others.
+
+    Half of the stories are told on request, half as plain text.
+    """
+    rng = np.random.default_rng(seed)
+    world = load_world()
+    while True:
+        examples: list[Example] = []
+        for story, language in product(world["stories"], LANGUAGES):
+            for number, text in enumerate(story_deck(rng, story, language)):
+                request = [ask(story[language][0]), answer(text)]
+                examples.append(request if number % 2 else text)
+        for language in LANGUAGES:
+            for entry in world["glossary"]["entries"]:
+                number = int(rng.integers(len(world["glossary"][language]["questions"])))
+                examples.append(_messages([glossary_question(entry, number, language)]))
+        examples += [draw_example(rng) for _ in range(200)]
+        for index in rng.permutation(len(examples)):
+            yield examples[index]
 
 
 def example_text(example: Example) -> str:

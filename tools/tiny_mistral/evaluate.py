@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -115,42 +114,43 @@ def accuracy(llm: LocalLLM, cases: list[Case]) -> tuple[dict[str, float], list[t
     return {key: float(np.mean(values)) for key, values in right.items()}, wrong
 
 
-def branch_probabilities(engine, tokenizer: Tokenizer, prefix: str, options: list[str]) -> list:
+def branch_probabilities(
+    llm: LocalLLM, tokenizer: Tokenizer, prefix: str, options: list[str]
+) -> list[float]:
     """Return the probability that the model gives each option after `prefix`.
 
     That of its first token: the options of a branch differ there.
     """
     prefix_ids = tokenizer.encode(prefix)
-    engine.reset()
-    engine.eval(prefix_ids)
-    logits = np.array(engine._ctx.get_logits()[: tokenizer.n_vocab], dtype=np.float64)
+    logits = llm.next_logits(prefix_ids).astype(np.float64)
     probabilities = np.exp(logits - logits.max())
     probabilities /= probabilities.sum()
     first_ids = [tokenizer.encode(prefix + option)[len(prefix_ids)] for option in options]
     return [float(probabilities[i]) for i in first_ids]
 
 
-def story_branches(engine, tokenizer: Tokenizer) -> list[tuple[str, list[float], list[float]]]:
+def story_branches(llm: LocalLLM) -> list[tuple[str, list[float], list[float]]]:
     """Return (story and branch, true probabilities, the model's), along every path of a story."""
+    tokenizer = Tokenizer.from_gguf(llm.path)
     rows = []
     for story, language in product(load_world()["stories"], LANGUAGES):
         paths = [story[language][1]]
         for number, branch in enumerate(story["branches"]):
-            for prefix in paths:
-                found = branch_probabilities(engine, tokenizer, prefix, branch[language])
-                rows.append(
-                    (f"{story['key']} {language} {number + 1}", branch["probabilities"], found)
-                )
             following = story[language][number + 2]
-            paths = [p + option + following for p in paths for option in branch[language]]
+            options = [option + following for option in branch[language]]
+            for prefix in paths:
+                found = branch_probabilities(llm, tokenizer, prefix, options)
+                name = f"{story['key']} {language} {number + 1}"
+                rows.append((name, branch["probabilities"], found))
+            paths = [path + option for path in paths for option in options]
     return rows
 
 
-def main() -> int:
+def main() -> None:
     """Print every figure of the model card, and the wrong answers."""
     with LocalLLM(TINY_MODEL_PATH) as llm:
         shares, wrong = accuracy(llm, all_cases())
-        branches = story_branches(llm._engine, Tokenizer.from_gguf(TINY_MODEL_PATH))
+        branches = story_branches(llm)
     for key, share in shares.items():
         print(f"{key:14} {share:6.1%}")
     for case, text in wrong:
@@ -160,8 +160,7 @@ def main() -> int:
     for (name, true, found), error in zip(branches, errors, strict=True):
         if error > 0.05:
             print(f"  off: {name} {true} {np.round(found, 3).tolist()}")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import gguf
@@ -39,6 +40,14 @@ def gguf_name(torch_name: str) -> str:
         return f"{TOP_TENSORS[path]}.weight"
     _, layer, part = path.split(".", maxsplit=2)
     return f"blk.{layer}.{BLOCK_TENSORS[part]}.weight"
+
+
+def read_state(path: Path, names: Iterable[str]) -> dict[str, torch.Tensor]:
+    """Read the weights that `write_gguf` wrote, under the names of their parameters."""
+    tensors = {tensor.name: tensor.data for tensor in gguf.GGUFReader(path).tensors}
+    return {
+        name: torch.from_numpy(tensors[gguf_name(name)].astype(np.float32)) for name in names
+    }
 
 
 def write_gguf(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,10 +15,9 @@ from torch import nn
 from course_lib.chat_template import encode_chat
 from course_lib.config import ModelConfig
 from course_lib.tokenizer import Tokenizer
-from tools.tiny_mistral.corpus import Example, draw_corpus
+from tools.tiny_mistral.corpus import Example, draw_corpus, draw_refinement
 
 SEED = 20231010
-N_STEPS = 1500
 ROW_TOKENS = 512  # rows of this length hold several whole texts
 ROWS_PER_STEP = 8
 PEAK_MATRIX_RATE = 0.02  # Muon
@@ -132,11 +132,13 @@ def encode_example(tokenizer: Tokenizer, example: Example) -> tuple[list[int], l
     return ids, [c and i != begin for c, i in zip(counted, ids, strict=True)]
 
 
-def packed_rows(tokenizer: Tokenizer, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def packed_rows(
+    tokenizer: Tokenizer, examples: Iterable[Example]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield rows of whole texts: ids and counted, each (ROW_TOKENS + 1,)."""
     ids: list[int] = []
     counted: list[bool] = []
-    for example in draw_corpus(seed):
+    for example in examples:
         example_ids, example_counted = encode_example(tokenizer, example)
         if len(example_ids) > ROW_TOKENS:
             continue
@@ -151,9 +153,36 @@ def packed_rows(tokenizer: Tokenizer, seed: int) -> Iterator[tuple[np.ndarray, n
         counted += example_counted
 
 
-def learning_rate(step: int) -> float:
-    """Return the share of the peak rate at `step`: a short warm-up, then a straight line to 0."""
-    progress = step / N_STEPS
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training.
+
+    Attributes
+    ----------
+    draw : callable
+        Yields texts without end for a seed.
+    n_steps : int
+    rate_scale : float
+        Share of the peak learning rates that is used.
+    """
+
+    draw: Callable[[int], Iterator[Example]]
+    n_steps: int
+    rate_scale: float
+
+
+LEARN = Phase(draw_corpus, n_steps=1500, rate_scale=1.0)
+REFINE = Phase(draw_refinement, n_steps=360, rate_scale=0.15)
+
+
+def rate_share(progress: float) -> float:
+    """Return the share of the peak rate: a short warm-up, then a straight line to 0.
+
+    Examples
+    --------
+    >>> rate_share(0.05), rate_share(1.0)
+    (1.0, 0.0)
+    """
     return min(progress / WARMUP_SHARE, (1 - progress) / (1 - WARMUP_SHARE))
 
 
@@ -168,34 +197,28 @@ def make_optimizers(model: TorchMistral) -> list[torch.optim.Optimizer]:
     ]
 
 
-def train(config: ModelConfig, tokenizer: Tokenizer) -> TorchMistral:
-    """Train a model from nothing and return it; prints a line of progress every 20 steps."""
-    torch.manual_seed(SEED)
-    model = TorchMistral(config)
+def train(model: TorchMistral, tokenizer: Tokenizer, phase: Phase) -> None:
+    """Train `model` through one phase; prints a line of progress every 20 steps."""
     optimizers = make_optimizers(model)
-    peaks = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
-    rows = packed_rows(tokenizer, SEED)
+    peaks = [phase.rate_scale * optimizer.param_groups[0]["lr"] for optimizer in optimizers]
+    rows = packed_rows(tokenizer, phase.draw(SEED))
     started_s = time.perf_counter()
-    for step in range(N_STEPS):
+    for step in range(phase.n_steps):
         batch = [next(rows) for _ in range(ROWS_PER_STEP)]
         ids = torch.from_numpy(np.stack([row for row, _ in batch]))
         counted = torch.from_numpy(np.stack([mask for _, mask in batch]))[:, 1:]
         for optimizer, peak in zip(optimizers, peaks, strict=True):
-            optimizer.param_groups[0]["lr"] = peak * learning_rate(step + 1)
+            optimizer.param_groups[0]["lr"] = peak * rate_share((step + 1) / phase.n_steps)
         logits = model(ids[:, :-1])
         loss = F.cross_entropy(logits[counted], ids[:, 1:][counted])
+        if not math.isfinite(loss.item()):
+            raise FloatingPointError(f"the loss is {loss.item()} at step {step}.")
         loss.backward()
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
-        if step % 20 == 0 or step == N_STEPS - 1:
+        if step % 20 == 0 or step == phase.n_steps - 1:
             elapsed_s = time.perf_counter() - started_s
-            left_min = elapsed_s / (step + 1) * (N_STEPS - step - 1) / 60
-            print(
-                f"step {step:4d}/{N_STEPS}  loss {loss.item():.4f}  {left_min:.0f} min left",
-                flush=True,
-            )
-            if not math.isfinite(loss.item()):
-                raise FloatingPointError(f"the loss is {loss.item()} at step {step}.")
-    return model
-
+            left_min = elapsed_s / (step + 1) * (phase.n_steps - step - 1) / 60
+            line = f"step {step:4d}/{phase.n_steps}  loss {loss.item():.4f}"
+            print(f"{line}  {left_min:.0f} min left", flush=True)
