@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from importlib import import_module, metadata
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from course_lib import TINY_MODEL_PATH
@@ -202,7 +201,7 @@ def _install_command(name: str) -> str:
 def _check_compiler(engine_is_there: bool) -> Check:
     found = find_compiler()
     if found:
-        return Check("", "OK", found)
+        return Check("", "OK", Path(found).name)
     if engine_is_there:
         return Check("", "OK", "none; needed only to build llama.cpp, which is installed")
     return Check(

@@ -130,7 +130,7 @@ def plot_segmentations(rows: Mapping[str, Sequence[str]]) -> Axes:
             is_new = row > 0 and (start, end) not in above
             axes.barh(
                 row, end - start - 0.08, left=start + 0.04, height=0.76,
-                color=BOX["facecolor"] if is_new else "white", edgecolor=ACCENT if is_new else "grey",
+                color=BOX["facecolor"] if is_new else "white", edgecolor=ACCENT if is_new else "grey",  # noqa: E501
             )  # fmt: skip
             axes.text((start + end) / 2, row, piece, ha="center", va="center")
         above = boxes
@@ -197,7 +197,9 @@ def plot_generation_map(
         panel.spines[:].set_visible(False)
     panels[0].text(0.5, 0.5, text, ha="center", va="center", fontsize=13)
     for row, piece in enumerate(pieces):
-        panels[1].text(0.5, 1 - (row + 0.5) / len(pieces), piece, ha="center", va="center", bbox=BOX)
+        panels[1].text(
+            0.5, 1 - (row + 0.5) / len(pieces), piece, ha="center", va="center", bbox=BOX
+        )
     panels[2].imshow(vectors[:, :24], aspect="auto", cmap="RdBu")
     panels[2].set_xlabel(f"{len(pieces)} × {vectors.shape[1]}")
     for layer in range(n_layers):

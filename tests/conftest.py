@@ -9,14 +9,61 @@ import pytest
 from course_lib import TINY_MODEL_PATH
 from course_lib.tokenizer import Tokenizer
 
-WORDS = (
-    "한국의 수도는 서울입니다 나는 학교에 간다 안녕하세요 the capital of Korea is Seoul token "
-    "quantization GGUF 12 + 7 = 19 naïve Straße Привет 東京 こんにちは مرحبا שלום ไทย हिन्दी"
-).split()
-CONTROL_LOOKALIKES = (
-    "<s> </s> <unk> [INST] [/INST] [INST][/INST] <s></s> [INST [/INST </ s> INST] <0x41> <0xEA> "
-    "<<SYS>> <|im_start|> [TOOL_CALLS] [AVAILABLE_TOOLS] [control_8] ]INST[ [/INST]</s>"
-).split()
+WORDS = [
+    "한국의",
+    "수도는",
+    "서울입니다",
+    "나는",
+    "학교에",
+    "간다",
+    "안녕하세요",
+    "the",
+    "capital",
+    "of",
+    "Korea",
+    "is",
+    "Seoul",
+    "token",
+    "quantization",
+    "GGUF",
+    "12",
+    "+",
+    "7",
+    "=",
+    "19",
+    "naïve",
+    "Straße",
+    "Привет",
+    "東京",
+    "こんにちは",
+    "مرحبا",
+    "שלום",
+    "ไทย",
+    "हिन्दी",
+]  # noqa: E501
+CONTROL_LOOKALIKES = [
+    "<s>",
+    "</s>",
+    "<unk>",
+    "[INST]",
+    "[/INST]",
+    "[INST][/INST]",
+    "<s></s>",
+    "[INST",
+    "[/INST",
+    "</",
+    "s>",
+    "INST]",
+    "<0x41>",
+    "<0xEA>",
+    "<<SYS>>",
+    "<|im_start|>",
+    "[TOOL_CALLS]",
+    "[AVAILABLE_TOOLS]",
+    "[control_8]",
+    "]INST[",
+    "[/INST]</s>",
+]  # noqa: E501
 EMOJI = ("👩‍👩‍👧‍👦", "🏳️‍🌈", "👍🏽", "🇰🇷", "1️⃣", "😀", "\u200d", "\ufe0f", "🧑‍💻")
 SPACES = (" ", "  ", "   ", " " * 17, "\t", "\t\t", "\n", "\r\n", "\u00a0", "\u3000", "\u2028")
 

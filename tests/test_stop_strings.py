@@ -1,5 +1,7 @@
 """Ending a stream before a stop string, however the text is cut into pieces."""
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +22,7 @@ def first_whole_stop(text, stops):
 
 def cut(text, cuts):
     places = sorted({min(place, len(text)) for place in cuts} | {0, len(text)})
-    return [text[start:end] for start, end in zip(places, places[1:], strict=False)]
+    return [text[start:end] for start, end in itertools.pairwise(places)]
 
 
 @given(LETTERS, STOPS, st.lists(st.integers(0, 12)))

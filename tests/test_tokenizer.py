@@ -1,5 +1,6 @@
 """The tokenizer, against llama.cpp, SentencePiece and a textbook trainer."""
 
+import itertools
 import random
 import shutil
 from collections import Counter
@@ -310,7 +311,7 @@ def textbook_merges(texts, n_merges, characters):
     while len(merged) < n_merges:
         pairs = Counter()
         for word, count in words.items():
-            for pair in zip(word, word[1:]):
+            for pair in itertools.pairwise(word):
                 pairs[pair] += count
         best = min(pairs, key=lambda pair: (-pairs[pair], pair), default=None)
         if best is None or pairs[best] < 2:

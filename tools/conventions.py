@@ -217,7 +217,7 @@ def figures_have_a_caption_and_a_number(lesson: Lesson) -> Iterator[str]:
             yield f"{cell.id}: {len(images(cell))} figures; give each its own cell and caption"
         after = lesson.cells[index + 1 : index + 3]
         if caption(next(iter(after), None)) is None:
-            yield f"{cell.id}: no caption below. Begin the next cell with '*Figure: …*' ('*그림: …*')"
+            yield f"{cell.id}: no caption below. Begin the next cell with '*Figure: …*' ('*그림: …*')"  # noqa: E501
         beside = [cell, *(other for other in after if other.cell_type == "code")]
         if not any(re.search(r"\d", text) for other in beside for text in output_texts(other)):
             yield f"{cell.id}: no number beside the figure; end the cell in one"

@@ -18,30 +18,7 @@ q1 = ValueProblem(
     },
 )
 
-q2 = FunctionProblem(
-    key="start_here.memory_bytes",
-    cases=[
-        ((8, 4), 4),
-        ((1_000_000, 16), 2_000_000),
-        ((7_248_023_552, 4.5), 4_077_013_248),
-    ],
-    solution="""\
-def memory_bytes(n_params, bits_per_weight):
-    return n_params * bits_per_weight / 8""",
-    mistakes={
-        "bits": """\
-def memory_bytes(n_params, bits_per_weight):
-    return n_params * bits_per_weight""",
-        "gigabytes": """\
-def memory_bytes(n_params, bits_per_weight):
-    return n_params * bits_per_weight / 8 / 1e9""",
-        "whole_bytes_per_weight": """\
-def memory_bytes(n_params, bits_per_weight):
-    return n_params * (bits_per_weight // 8)""",
-    },
-)
-
-q3 = ValueProblem(
+q2 = ValueProblem(
     key="start_here.stages",
     expected=["text", "tokens", "vectors", "blocks", "logits", "sample"],
     solution='stages = ["text", "tokens", "vectors", "blocks", "logits", "sample"]',
@@ -52,7 +29,7 @@ q3 = ValueProblem(
     },
 )
 
-q4 = FunctionProblem(
+q3 = FunctionProblem(
     key="start_here.pick_greedy",
     cases=[
         (([0.1, 2.5, -1.0],), 1),
@@ -72,6 +49,29 @@ def pick_greedy(logits):
         "counts_from_one": """\
 def pick_greedy(logits):
     return max(range(len(logits)), key=lambda token_id: logits[token_id]) + 1""",
+    },
+)
+
+q4 = FunctionProblem(
+    key="start_here.memory_bytes",
+    cases=[
+        ((8, 4), 4),
+        ((1_000_000, 16), 2_000_000),
+        ((7_248_023_552, 4.5), 4_077_013_248),
+    ],
+    solution="""\
+def memory_bytes(n_params, bits_per_weight):
+    return n_params * bits_per_weight / 8""",
+    mistakes={
+        "bits": """\
+def memory_bytes(n_params, bits_per_weight):
+    return n_params * bits_per_weight""",
+        "gigabytes": """\
+def memory_bytes(n_params, bits_per_weight):
+    return n_params * bits_per_weight / 8 / 1e9""",
+        "whole_bytes_per_weight": """\
+def memory_bytes(n_params, bits_per_weight):
+    return n_params * (bits_per_weight // 8)""",
     },
 )
 

@@ -79,7 +79,9 @@ def recall_cases() -> Iterator[Case]:
     for n_between, language in product((1, 2, 3), LANGUAGES):
         for _ in range(N_RECALLS):
             messages, name = corpus.recall_case(rng, language, n_between)
-            keyword = {"en": f"Your name is {name}.", "ko": f"당신의 이름은 {name}입니다."}[language]
+            keyword = {"en": f"Your name is {name}.", "ko": f"당신의 이름은 {name}입니다."}[
+                language
+            ]
             yield Case(f"recall_{n_between}", language, messages, [keyword])
 
 

@@ -45,9 +45,7 @@ def gguf_name(torch_name: str) -> str:
 def read_state(path: Path, names: Iterable[str]) -> dict[str, torch.Tensor]:
     """Read the weights that `write_gguf` wrote, under the names of their parameters."""
     tensors = {tensor.name: tensor.data for tensor in gguf.GGUFReader(path).tensors}
-    return {
-        name: torch.from_numpy(tensors[gguf_name(name)].astype(np.float32)) for name in names
-    }
+    return {name: torch.from_numpy(tensors[gguf_name(name)].astype(np.float32)) for name in names}
 
 
 def write_gguf(

@@ -11,7 +11,7 @@ KOREAN_SYLLABLES = (
     "아안애양언엄여연열영예오옥온완용우운원월유윤율은을음의이인일임자잔장재전정제조종주준중지진찬창채천철초추춘"
     "치칠카코타탄태토통파편평표풀품하학한해향현형혜호홍화환황효훈휘흔희히힘"
 )
-ONSETS = ("b", "br", "c", "d", "dr", "f", "g", "gr", "h", "j", "k", "kl", "l", "m", "n", "p", "r", "s", "st", "t", "tr", "v", "w", "z")  # fmt: skip
+ONSETS = ("b", "br", "c", "d", "dr", "f", "g", "gr", "h", "j", "k", "kl", "l", "m", "n", "p", "r", "s", "st", "t", "tr", "v", "w", "z")  # fmt: skip  # noqa: E501
 NUCLEI = ("a", "e", "i", "o", "u", "ai", "ee", "io", "ou")
 CODAS = ("", "", "", "l", "m", "n", "r", "s", "th", "x", "nd", "ck")
 RARE_SHARE = 0.04  # names of any syllable at all, most of them written in byte tokens
