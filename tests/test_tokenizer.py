@@ -13,18 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course_lib import TINY_MODEL_PATH
+from course_lib.bpe_training import _TRAINING_WORDS, _frequent_characters
 from course_lib.gguf_cursor import InvalidGGUFError
 from course_lib.tokenizer import (
-    _TRAINING_WORDS,
-    SPACE,
     StreamDecoder,
     Tokenizer,
     TokenizerError,
     TokenType,
     Vocabulary,
-    _frequent_characters,
     train_bpe,
 )
+from course_lib.vocabulary import SPACE
 from tools.tiny_mistral.corpus import draw_corpus, example_text
 
 CONTROL_TOKENS = ["<s>", "</s>", "[INST]", "[/INST]"]
@@ -388,9 +387,9 @@ def test_the_pieces_of_tiny_mistral_hold_no_space_inside_and_no_two_digits(tiny_
 
 
 def test_training_on_plain_texts_gives_the_vocabulary_of_the_shipped_file(tiny_tokenizer):
-    from tools.tiny_mistral.__main__ import train_tokenizer
+    from tools.tiny_mistral.vocabulary import train_vocabulary
 
-    trained, shipped = train_tokenizer(), tiny_tokenizer.vocabulary
+    trained, shipped = train_vocabulary(), tiny_tokenizer.vocabulary
     assert trained.pieces == shipped.pieces
     assert replace(trained, scores=()) == replace(shipped, scores=())
     np.testing.assert_array_equal(np.float32(trained.scores), np.float32(shipped.scores))

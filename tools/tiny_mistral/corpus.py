@@ -17,6 +17,8 @@ Exchange = tuple[str, str]  # a question and its answer
 T = TypeVar("T")
 
 N_HELD_OUT_SUMS = 24
+N_SETTLING_OTHERS = 350  # texts beside the 240 stories of a round
+SMALLEST_INFERRED_SUM = 4  # the few sums below it tell too little of each other: all are taught
 DECK_SIZE = 20  # every probability in a story is a multiple of 1 / 20
 SYSTEM_PROMPTS = {
     "en": ("You are a helpful assistant.", "Answer in one sentence.", "Be kind and short."),
@@ -49,7 +51,7 @@ def held_out_questions(language: str, country_index: int) -> set[int]:
 
 
 def held_out_sums() -> set[tuple[int, int]]:
-    """Return pairs (a ≤ b) that never occur in training, in either order.
+    """Return pairs (a ≤ b) that never occur in the first training, in either order.
 
     Pairs above 36 stay in training: 20 + 20 is the only way to see a 40.
     """
@@ -57,6 +59,18 @@ def held_out_sums() -> set[tuple[int, int]]:
     pairs = [(a, b) for a in addends for b in addends if a <= b and a + b <= 36]
     chosen = np.random.default_rng(1).permutation(len(pairs))[:N_HELD_OUT_SUMS]
     return {pairs[i] for i in chosen}
+
+
+def small_sums() -> list[tuple[int, int]]:
+    """Return the pairs that the second training teaches, held out of the first or not."""
+    addends = range(SMALLEST_INFERRED_SUM)
+    return [(a, b) for a in addends for b in addends if a + b < SMALLEST_INFERRED_SUM]
+
+
+def inferred_sums() -> list[tuple[int, int]]:
+    """Return the pairs, in both orders, that no training ever shows."""
+    pairs = [pair for pair in held_out_sums() if sum(pair) >= SMALLEST_INFERRED_SUM]
+    return sorted({order for a, b in pairs for order in ((a, b), (b, a))})
 
 
 def trained_sum(rng: np.random.Generator) -> tuple[int, int]:
@@ -355,7 +369,23 @@ def draw_refinement(seed: int) -> Iterator[Example]:
             for entry in world["glossary"]["entries"]:
                 number = int(rng.integers(len(world["glossary"][language]["questions"])))
                 examples.append(_messages([glossary_question(entry, number, language)]))
+            for addends in small_sums():
+                examples.append(_messages([sum_exchange(rng, language, addends)]))
         examples += [draw_example(rng) for _ in range(200)]
+        for index in rng.permutation(len(examples)):
+            yield examples[index]
+
+
+def draw_settling(seed: int) -> Iterator[Example]:
+    """Yield the texts of the last training: every story in its exact shares, told both ways."""
+    rng = np.random.default_rng(seed)
+    others = draw_refinement(seed + 1)
+    while True:
+        examples = [next(others) for _ in range(N_SETTLING_OTHERS)]
+        for story, language in product(load_world()["stories"], LANGUAGES):
+            examples += story_deck(rng, story, language)
+            for text in story_deck(rng, story, language):
+                examples.append([ask(story[language][0]), answer(text)])
         for index in rng.permutation(len(examples)):
             yield examples[index]
 

@@ -23,6 +23,7 @@ from tools.tiny_mistral.world import LANGUAGES, load_world
 CASES_PATH = TINY_MODEL_PATH.with_name("quality_cases.jsonl")
 SEED = 7  # of the names and of the turns between; training draws with another
 N_RECALLS = 40  # for each language and each number of turns between
+LEAST_LETTERS = {"en": 7, "ko": 3}
 MAX_TOKENS = 64
 
 
@@ -62,12 +63,11 @@ def capital_cases() -> Iterator[Case]:
 def sum_cases() -> Iterator[Case]:
     """Ask for every sum that training never showed, in both orders."""
     rng = np.random.default_rng(SEED)
-    for language, (a, b) in product(LANGUAGES, sorted(corpus.held_out_sums())):
-        for addends in {(a, b), (b, a)}:
-            question, _ = corpus.sum_exchange(rng, language, addends)
-            expected = f"{addends[0]} + {addends[1]} = {a + b}"
-            # the full stop in English keeps 1 from passing for 12
-            yield Case("sums", language, [corpus.ask(question)], [expected + ENDINGS[language]])
+    for language, (a, b) in product(LANGUAGES, corpus.inferred_sums()):
+        question, _ = corpus.sum_exchange(rng, language, (a, b))
+        # the full stop in English keeps 1 from passing for 12
+        expected = f"{a} + {b} = {a + b}{ENDINGS[language]}"
+        yield Case("sums", language, [corpus.ask(question)], [expected])
 
 
 ENDINGS = {"en": ".", "ko": "입니다"}
@@ -77,12 +77,14 @@ def recall_cases() -> Iterator[Case]:
     """Give a name that training never used, talk of other things, ask for the name."""
     rng = np.random.default_rng(SEED)
     for n_between, language in product((1, 2, 3), LANGUAGES):
-        for _ in range(N_RECALLS):
+        answer = {"en": "Your name is {}.", "ko": "당신의 이름은 {}입니다."}[language]
+        n_asked = 0
+        while n_asked < N_RECALLS:
             messages, name = corpus.recall_case(rng, language, n_between)
-            keyword = {"en": f"Your name is {name}.", "ko": f"당신의 이름은 {name}입니다."}[
-                language
-            ]
-            yield Case(f"recall_{n_between}", language, messages, [keyword])
+            if len(name) < LEAST_LETTERS[language]:  # training may have drawn a short name, too
+                continue
+            yield Case(f"recall_{n_between}", language, messages, [answer.format(name)])
+            n_asked += 1
 
 
 def glossary_cases() -> Iterator[Case]:

@@ -15,7 +15,7 @@ from torch import nn
 from course_lib.chat_template import encode_chat
 from course_lib.config import ModelConfig
 from course_lib.tokenizer import Tokenizer
-from tools.tiny_mistral.corpus import Example, draw_corpus, draw_refinement
+from tools.tiny_mistral.corpus import Example, draw_corpus, draw_refinement, draw_settling
 
 SEED = 20231010
 ROW_TOKENS = 512  # rows of this length hold several whole texts
@@ -38,15 +38,17 @@ class Attention(nn.Module):
         self.wv = nn.Linear(config.dim, kv_dim, bias=False)
         self.wo = nn.Linear(query_dim, config.dim, bias=False)
 
-    def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-        """Map (n_rows, n_tokens, dim) to the same shape."""
+    def forward(
+        self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, mask: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Map (n_rows, n_tokens, dim) to the same shape; without a mask, all before is seen."""
         shape = (*x.shape[:2], -1, self.config.head_dim)
         q = rotate(self.wq(x).view(shape), cos, sin).transpose(1, 2)
         k = rotate(self.wk(x).view(shape), cos, sin).transpose(1, 2)
         v = self.wv(x).view(shape).transpose(1, 2)
         n_rep = self.config.n_heads // self.config.n_kv_heads
         k, v = k.repeat_interleave(n_rep, 1), v.repeat_interleave(n_rep, 1)
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        mixed = F.scaled_dot_product_attention(q, k, v, mask, is_causal=mask is None)
         return self.wo(mixed.transpose(1, 2).flatten(2))
 
 
@@ -81,9 +83,11 @@ class Block(nn.Module):
         self.ffn_norm = nn.RMSNorm(config.dim, config.norm_eps)
         self.feed_forward = FeedForward(config)
 
-    def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, mask: torch.Tensor | None
+    ) -> torch.Tensor:
         """Map (n_rows, n_tokens, dim) to the same shape."""
-        x = x + self.attention(self.attention_norm(x), cos, sin)
+        x = x + self.attention(self.attention_norm(x), cos, sin, mask)
         return x + self.feed_forward(self.ffn_norm(x))
 
 
@@ -106,12 +110,12 @@ class TorchMistral(nn.Module):
             if name.endswith(("wo.weight", "w_down.weight")):
                 nn.init.zeros_(weight)  # every block starts as the identity
 
-    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Map ids (n_rows, n_tokens) to logits (n_rows, n_tokens, vocab_size)."""
         cos, sin = self.cos[: ids.shape[1]], self.sin[: ids.shape[1]]
         x = self.embedding(ids)
         for block in self.blocks:
-            x = block(x, cos, sin)
+            x = block(x, cos, sin, mask)
         return self.output(self.norm(x))
 
 
@@ -164,15 +168,35 @@ class Phase:
     n_steps : int
     rate_scale : float
         Share of the peak learning rates that is used.
+    apart : bool
+        Whether each text of a row sees itself alone, as when the model is used.
     """
 
     draw: Callable[[int], Iterator[Example]]
     n_steps: int
     rate_scale: float
+    apart: bool = False
 
 
-LEARN = Phase(draw_corpus, n_steps=1500, rate_scale=1.0)
-REFINE = Phase(draw_refinement, n_steps=360, rate_scale=0.15)
+# Each phase is gentler than the one before: large steps learn, small ones end on the exact
+# probabilities of the stories.
+PHASES = {
+    "learn": Phase(draw_corpus, n_steps=1500, rate_scale=1.0),
+    "refine": Phase(draw_refinement, n_steps=720, rate_scale=0.2),
+    "settle": Phase(draw_settling, n_steps=600, rate_scale=0.06, apart=True),
+}
+
+
+def apart_mask(ids: torch.Tensor, bos_id: int) -> torch.Tensor:
+    """Let each token look back as far as the beginning of its own text.
+
+    Returns
+    -------
+    torch.Tensor of bool, shape (n_rows, 1, n_tokens, n_tokens)
+    """
+    text = (ids == bos_id).cumsum(dim=1)
+    same_text = text[:, :, None] == text[:, None, :]
+    return same_text.tril()[:, None]
 
 
 def rate_share(progress: float) -> float:
@@ -209,7 +233,9 @@ def train(model: TorchMistral, tokenizer: Tokenizer, phase: Phase) -> None:
         counted = torch.from_numpy(np.stack([mask for _, mask in batch]))[:, 1:]
         for optimizer, peak in zip(optimizers, peaks, strict=True):
             optimizer.param_groups[0]["lr"] = peak * rate_share((step + 1) / phase.n_steps)
-        logits = model(ids[:, :-1])
+        logits = model(
+            ids[:, :-1], apart_mask(ids[:, :-1], tokenizer.bos_id) if phase.apart else None
+        )
         loss = F.cross_entropy(logits[counted], ids[:, 1:][counted])
         if not math.isfinite(loss.item()):
             raise FloatingPointError(f"the loss is {loss.item()} at step {step}.")
