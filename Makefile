@@ -19,7 +19,7 @@ NBVAL := --nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitize.cf
 ALLOW_ROOT = $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab doctor bench tiny-model engine test lint format clean FORCE
+.PHONY: help lab doctor bench tiny-model engine test lint execute sync translated pages format clean FORCE
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -47,12 +47,24 @@ lint: $(STAMPS)/test ## check style with ruff
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 
+execute: $(STAMPS)/test ## run lessons and store their outputs (NB="notebooks/en/00_start_here.ipynb")
+	$(PY) -m tools.notebooks execute $(or $(NB),$(wildcard notebooks/en/*.ipynb))
+
+sync: $(STAMPS)/test ## bring the Korean lessons in step with the English ones
+	$(PY) -m tools.editions sync
+
+translated: $(STAMPS)/test ## call Korean prose a current translation (NB=notebooks/ko/01_tokenization.ipynb)
+	$(PY) -m tools.editions translated $(NB)
+
+pages: $(STAMPS)/test ## render all lessons as web pages under build/pages
+	$(PY) -m tools.pages
+
 format: $(STAMPS)/test ## mend style with ruff
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
 engine: $(STAMPS)/venv ## install llama.cpp alone; for a GPU: CMAKE_ARGS="-DGGML_CUDA=on" make engine
-	$(PY) tools/install_engine.py
+	$(PY) -m tools.install_engine
 
 clean: ## remove the installation and caches (never your notebooks or models)
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
@@ -86,8 +98,8 @@ ifneq ($(strip $(CMAKE_ARGS)),)
 $(STAMPS)/engine: FORCE
 endif
 
-$(STAMPS)/engine: $(STAMPS)/venv pyproject.toml tools/install_engine.py
-	$(PY) tools/install_engine.py
+$(STAMPS)/engine: $(STAMPS)/venv pyproject.toml tools/install_engine.py course_lib/compiler.py
+	$(PY) -m tools.install_engine
 	@touch $@
 
 $(STAMPS)/course: $(STAMPS)/venv pyproject.toml | $(STAMPS)/engine

@@ -15,11 +15,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from importlib import import_module, metadata
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from course_lib import TINY_MODEL_PATH
-from course_lib.compiler import find_compiler, how_to_install_compiler
+from course_lib.compiler import find_compilers, how_to_install_compilers, missing_languages
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -132,7 +131,7 @@ def doctor() -> Report:
     checks = [_guarded("Python", _check_python)]
     checks += [_guarded(name, _check_package, name) for name in _PACKAGES]
     engine_is_there = checks[1 + list(_PACKAGES).index(_ENGINE)].status == "OK"
-    checks.append(_guarded("C compiler", _check_compiler, engine_is_there))
+    checks.append(_guarded("compilers", _check_compilers, engine_is_there))
     checks += _check_hardware()
     checks.append(_guarded("Hangul font", _check_hangul_font))
     checks.append(_guarded("tiny model", _check_tiny_model))
@@ -199,15 +198,15 @@ def _install_command(name: str) -> str:
     return f"{python} -m pip install {what}{options}"
 
 
-def _check_compiler(engine_is_there: bool) -> Check:
-    found = find_compiler()
-    if found:
-        return Check("", "OK", Path(found).name)
+def _check_compilers(engine_is_there: bool) -> Check:
+    missing = missing_languages()
+    if not missing:
+        return Check("", "OK", ", ".join(find_compilers().values()) or "the system's tools")
+    found = f"none for {' and '.join(missing)}"
     if engine_is_there:
-        return Check("", "OK", "none; needed only to build llama.cpp, which is installed")
-    return Check(
-        "", "missing", "none, and llama.cpp may have to be built", how_to_install_compiler()
-    )
+        return Check("", "OK", f"{found}; needed only to build llama.cpp, which is installed")
+    advice = how_to_install_compilers()
+    return Check("", "missing", f"{found}, and llama.cpp may have to be built", advice)
 
 
 def _check_hardware() -> list[Check]:

@@ -7,8 +7,6 @@ import ctypes
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
-from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +14,11 @@ import numpy as np
 
 from course_lib import TINY_MODEL_PATH
 from course_lib.chat_template import Message, encode_chat
+from course_lib.engine_options import EngineSettings, GenerationOptions
+from course_lib.engine_turns import EngineError, EngineTurns
 from course_lib.gguf_file import inspect_gguf
+from course_lib.hardware import detect_hardware
+from course_lib.llama_file import UnsupportedModelError, read_config
 from course_lib.quiet_engine import captured_chatter
 from course_lib.stop_strings import until_stop
 from course_lib.tokenizer import Tokenizer, require_valid_unicode
@@ -25,16 +27,11 @@ if TYPE_CHECKING:
     from llama_cpp import Llama
 
 DEFAULT_N_CTX = 4096
-_MAX_N_THREADS = 512  # with more, ggml never comes to an end
-_RANDOM_SEED = 2**32 - 1  # with this one, llama.cpp draws its own
+_LARGE_CONTEXT_BYTES = 10**9
 
 
 class ModelNotFoundError(FileNotFoundError):
     """There is no model of this name, and no such file."""
-
-
-class EngineError(RuntimeError):
-    """llama.cpp could not do what was asked."""
 
 
 class ContextOverflowError(ValueError):
@@ -52,108 +49,6 @@ class ContextOverflowError(ValueError):
             "Shorten the prompt, or load the model with EngineSettings(n_ctx=...)."
         )
         self.n_tokens, self.n_ctx = n_tokens, n_ctx
-
-
-@dataclass(frozen=True)
-class EngineSettings:
-    """How llama.cpp runs a model.
-
-    Attributes
-    ----------
-    n_ctx : int or None
-        Tokens that prompt and answer may have together; None takes what the model was made
-        for, at most 4096.
-    n_threads : int or None
-        Threads that compute; None takes llama.cpp's choice.
-    n_gpu_layers : int
-        Layers kept on a GPU; -1 for all.
-
-    Raises
-    ------
-    ValueError
-        For a number that makes no sense.
-    """
-
-    n_ctx: int | None = None
-    n_threads: int | None = None
-    n_gpu_layers: int = 0
-
-    def __post_init__(self) -> None:
-        if self.n_ctx is not None:
-            _require_integer("n_ctx", self.n_ctx, 1, 2**31 - 1)
-        if self.n_threads is not None:
-            _require_integer("n_threads", self.n_threads, 1, _MAX_N_THREADS)
-        _require_integer("n_gpu_layers", self.n_gpu_layers, -1, 2**31 - 1)
-
-
-@dataclass(frozen=True)
-class GenerationOptions:
-    """How an answer is drawn.
-
-    Attributes
-    ----------
-    max_tokens : int
-    temperature : float
-        0 always takes the most likely token; higher is bolder.
-    top_k, top_p, min_p, repeat_penalty
-        As in `course_lib.sampling`; they matter from a temperature above 0.
-    seed : int or None
-        The same seed gives the same text; None draws a new one.
-    stop : str or sequence of str
-        The text ends before the first of these.
-
-    Raises
-    ------
-    ValueError
-        For a value that makes no sense.
-    """
-
-    max_tokens: int = 256
-    temperature: float = 0.0
-    top_k: int = 40
-    top_p: float = 0.95
-    min_p: float = 0.05
-    repeat_penalty: float = 1.0
-    seed: int | None = None
-    stop: str | Sequence[str] = ()
-
-    def __post_init__(self) -> None:
-        _require_integer("max_tokens", self.max_tokens, 0, 2**31 - 1)
-        _require_integer("top_k", self.top_k, 0, 2**31 - 1)
-        _require_number("temperature", self.temperature, 0, 1e6)
-        _require_number("top_p", self.top_p, 0, 1)
-        _require_number("min_p", self.min_p, 0, 1)
-        _require_number("repeat_penalty", self.repeat_penalty, 1e-6, 1e6)
-        if self.seed is not None:
-            _require_integer("seed", self.seed, 0, _RANDOM_SEED - 1)
-        stops = [self.stop] if isinstance(self.stop, str) else self.stop
-        if not isinstance(stops, Sequence) or not all(isinstance(stop, str) for stop in stops):
-            raise ValueError(f"stop={self.stop!r} is neither a string nor a list of strings.")
-
-    @property
-    def stops(self) -> tuple[str, ...]:
-        """The stop strings as a tuple, without empty ones."""
-        stops = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
-        return tuple(stop for stop in stops if stop)
-
-    @classmethod
-    def from_names(cls, options: dict[str, object]) -> GenerationOptions:
-        """Make the options from their names; TypeError lists the names when one is wrong."""
-        names = [field.name for field in fields(cls)]
-        for name in options:
-            if name not in names:
-                raise TypeError(f"there is no option {name!r}. Choose from: {', '.join(names)}.")
-        return cls(**options)
-
-
-def _require_integer(name: str, value: object, least: int, most: int) -> None:
-    if not isinstance(value, Integral) or not least <= value <= most:
-        raise ValueError(f"{name}={value!r} is not a whole number from {least} to {most}.")
-
-
-def _require_number(name: str, value: object, least: float, most: float) -> None:
-    if not isinstance(value, Real) or not least <= value <= most:  # no comparison holds for NaN
-        raise ValueError(f"{name}={value!r} is not a number from {least:g} to {most:g}.")
 
 
 class LocalLLM:
@@ -195,7 +90,9 @@ class LocalLLM:
         self._template = str(info.metadata.get("tokenizer.chat_template", ""))
         self._has_sentencepiece = info.metadata.get("tokenizer.ggml.model") == "llama"
         self._tokenizer: Tokenizer | None = None
-        self._turn = _Turn()
+        if settings.n_gpu_layers == 0:  # else the context lies in the memory of the GPU
+            _require_memory(self.path, self.n_ctx)
+        self._turns = EngineTurns()
         # Held in every call into llama.cpp, so that `close` never frees what is being used.
         self._computing = threading.Lock()
         self._tokenizing = threading.Lock()  # apart, because counting should not wait for a step
@@ -255,9 +152,10 @@ class LocalLLM:
         TokenizerError
             When the text is not valid Unicode.
         """
-        engine = self._engine
         require_valid_unicode(text)
-        return engine.tokenize(text.encode(), add_bos=False, special=False) if text else []
+        with self._tokenizing:
+            engine = self._engine
+            return engine.tokenize(text.encode(), add_bos=False, special=False) if text else []
 
     def count_tokens(self, text: str) -> int:
         """Return how many tokens `text` has, without the begin-of-sequence token."""
@@ -286,7 +184,7 @@ class LocalLLM:
             raise ValueError(f"need one or more ids from 0 to {n_vocab - 1}, not {ids!r:.80}")
         if len(ids) > self.n_ctx:
             raise ContextOverflowError(len(ids), self.n_ctx)
-        with self._turn.taken(), self._computing:
+        with self._turns.taken(), self._computing:
             engine = self._engine
             engine.reset()
             engine.eval(ids)
@@ -360,7 +258,7 @@ class LocalLLM:
         n_left = min(options.max_tokens, self.n_ctx - len(ids))
         if not n_left:
             return
-        with self._turn.taken() as turn:
+        with self._turns.taken() as turn:
             new_ids = self._new_ids(ids, options)
             for _ in range(n_left):
                 with self._computing:
@@ -396,47 +294,6 @@ class LocalLLM:
         return None if ends_text else _token_bytes(engine, token_id)
 
 
-class _Turn:
-    """Whose text is being written: one at a time.
-
-    Another thread waits until the text is finished or dropped. The same thread cannot wait for
-    itself, so when it begins a new text, the unfinished one ends with an error.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._thread: int | None = None
-        self._holder: _Taken | None = None
-
-    def taken(self) -> _Taken:
-        return _Taken(self)
-
-
-class _Taken:
-    def __init__(self, turn: _Turn) -> None:
-        self._turn = turn
-
-    def __enter__(self) -> _Taken:
-        turn, thread = self._turn, threading.get_ident()
-        if turn._thread != thread:
-            turn._lock.acquire()
-        turn._thread, turn._holder = thread, self
-        return self
-
-    def require(self) -> None:
-        if self._turn._holder is not self:
-            raise EngineError(
-                "this text was ended, because the same thread began another with this model. "
-                "Finish one stream before the next, or load the model twice."
-            )
-
-    def __exit__(self, *error: object) -> None:
-        turn = self._turn
-        if turn._holder is self:
-            turn._thread = turn._holder = None
-            turn._lock.release()
-
-
 def find_model(model: str | os.PathLike[str]) -> Path:
     """Return the file of a model.
 
@@ -457,6 +314,23 @@ def find_model(model: str | os.PathLike[str]) -> Path:
         f"no model {os.fspath(model)!r}: it is neither 'tiny' nor a file. Give the path of a "
         ".gguf file; a relative one starts in the folder of the notebook."
     )
+
+
+def _require_memory(path: Path, n_ctx: int) -> None:
+    """Refuse a context that does not fit, before the system ends the whole process for it."""
+    try:
+        config = read_config(path)
+    except UnsupportedModelError:  # not of the Llama family: its sizes have other names
+        return
+    n_bytes = 2 * 2 * config.n_layers * config.n_kv_heads * config.head_dim * n_ctx  # K, V in F16
+    if n_bytes < _LARGE_CONTEXT_BYTES:
+        return
+    n_available = detect_hardware().available_ram_bytes
+    if n_bytes > n_available:
+        raise EngineError(
+            f"a context of {n_ctx:,} tokens takes {n_bytes / 1e9:.1f} GB for keys and values, and "
+            f"this machine has {n_available / 1e9:.1f} GB of memory left. Ask for a smaller n_ctx."
+        )
 
 
 def _token_bytes(engine: Llama, token_id: int) -> bytes:

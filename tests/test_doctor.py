@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from course_lib import compiler, doctor, hardware
+from course_lib import doctor, hardware
 from course_lib.doctor import Check, Report
 
 REPOSITORY = Path(doctor.__file__).parents[1]
@@ -158,18 +158,11 @@ def test_a_tiny_model_that_is_not_whole_is_missing(monkeypatch, tmp_path, conten
 
 
 @pytest.mark.parametrize(("engine_is_there", "status"), [(True, "OK"), (False, "missing")])
-def test_a_compiler_is_needed_only_where_llama_cpp_is_missing(monkeypatch, engine_is_there, status):
-    monkeypatch.setattr(doctor, "find_compiler", lambda: "")
-    assert doctor._check_compiler(engine_is_there).status == status
-
-
-@pytest.mark.parametrize(
-    ("platform", "words"),
-    [("linux", "build-essential"), ("darwin", "xcode-select"), ("win32", "Visual Studio")],
-)
-def test_advice_on_a_compiler_suits_the_system(monkeypatch, platform, words):
-    monkeypatch.setattr(compiler.sys, "platform", platform)
-    assert words in compiler.how_to_install_compiler()
+def test_compilers_are_needed_only_where_llama_cpp_is_missing(monkeypatch, engine_is_there, status):
+    monkeypatch.setattr(doctor, "missing_languages", lambda: ["C++"])
+    check = doctor._check_compilers(engine_is_there)
+    assert check.status == status
+    assert "C++" in check.found
 
 
 # --- how it looks

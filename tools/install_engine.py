@@ -2,7 +2,7 @@
 
 Run it with the Python that shall have it (`make` does so with `.venv`):
 
-    python tools/install_engine.py
+    python -m tools.install_engine
 
 PyPI has this package as source only, and compiling takes minutes. So, in this order:
 
@@ -13,9 +13,9 @@ PyPI has this package as source only, and compiling takes minutes. So, in this o
 
 The environment variable `CMAKE_ARGS` skips step 2 and compiles with these options:
 
-    CMAKE_ARGS="-DGGML_CUDA=on" python tools/install_engine.py    # NVIDIA, with its CUDA toolkit
-    CMAKE_ARGS="-DGGML_VULKAN=on" python tools/install_engine.py  # other GPUs, with the Vulkan SDK
-    CMAKE_ARGS="-DGGML_NATIVE=on" python tools/install_engine.py  # all this processor can do
+    CMAKE_ARGS="-DGGML_CUDA=on" python -m tools.install_engine    # NVIDIA, with its CUDA toolkit
+    CMAKE_ARGS="-DGGML_VULKAN=on" python -m tools.install_engine  # other GPUs, with the Vulkan SDK
+    CMAKE_ARGS="-DGGML_NATIVE=on" python -m tools.install_engine  # all this processor can do
 
 Apple's GPU (Metal) is in every build for macOS. Your own pip configuration is respected.
 """
@@ -23,16 +23,16 @@ Apple's GPU (Metal) is in every build for macOS. Your own pip configuration is r
 from __future__ import annotations
 
 import os
-import platform
 import re
-import shlex
-import shutil
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from importlib import metadata
 from pathlib import Path
+
+from course_lib.compiler import find_compilers, how_to_install_compilers, missing_languages
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "llama-cpp-python"
@@ -47,16 +47,6 @@ COMPUTE = """
 import sys, llama_cpp
 llama_cpp.Llama(sys.argv[1], n_ctx=32, n_gpu_layers=0, verbose=False).eval([1, 2, 3])
 """
-
-COMPILER_HELP = {
-    "Linux": """\
-  Debian, Ubuntu:  sudo apt-get install build-essential
-  Fedora:          sudo dnf install gcc gcc-c++ make""",
-    "Darwin": "  xcode-select --install",
-    "Windows": """\
-  Install "Build Tools for Visual Studio" with the workload "Desktop development with C++",
-  or use the course inside WSL (Windows Subsystem for Linux), where its Linux commands work.""",
-}
 
 
 class EngineError(Exception):
@@ -161,36 +151,15 @@ def engine_problem() -> str | None:
 
 def require_compilers() -> dict[str, str]:
     """Return the environment variables CC and CXX for the build, or raise EngineError."""
-    compilers = find_compilers()
-    missing = [name for name, command in compilers.items() if not command]
+    missing = missing_languages()
     if missing:
-        system = platform.system()
-        languages = " and ".join({"CC": "C", "CXX": "C++"}[name] for name in missing)
         raise EngineError(
-            f"{PACKAGE} has to be compiled on this machine, and there is no {languages} compiler.\n"
-            "Install it as follows, then run the same command again:\n\n"
-            + COMPILER_HELP.get(system, COMPILER_HELP["Linux"])
+            f"{PACKAGE} has to be compiled on this machine, and there is no "
+            f"{' and '.join(missing)} compiler.\n"
+            f"Install it as follows, then run the same command again:\n\n"
+            + textwrap.indent(how_to_install_compilers(), "  ")
         )
-    return compilers
-
-
-def find_compilers() -> dict[str, str]:
-    """Return the compilers by variable; "" where there is none, no entry where CMake knows better.
-
-    Naming them matters on Linux: a build would else ask for the very compiler that once built this
-    Python, which may be another than the one that is here.
-    """
-    system = platform.system()
-    if system == "Darwin":  # has a `cc` even without the tools: trying it would open a window
-        found = _runs("xcode-select", "-p")
-        return {} if found else {"CC": "", "CXX": ""}
-    if system == "Windows" and _has_visual_studio():
-        return {}
-    names = {"CC": ["cc", "gcc", "clang"], "CXX": ["c++", "g++", "clang++"]}
-    return {
-        variable: next(filter(_runs, [os.environ.get(variable, ""), *commands]), "")
-        for variable, commands in names.items()
-    }
+    return find_compilers()
 
 
 def pip_install(version: str, *options: str, compilers: dict[str, str] | None = None) -> bool:
@@ -269,18 +238,6 @@ def _python(*arguments: str) -> subprocess.CompletedProcess[str]:
         errors="replace",
         stdin=subprocess.DEVNULL,
     )
-
-
-def _runs(command: str, question: str = "--version") -> bool:
-    words = shlex.split(command)
-    if not words or shutil.which(words[0]) is None:
-        return False
-    return subprocess.run([*words, question], capture_output=True).returncode == 0
-
-
-def _has_visual_studio() -> bool:
-    programs = os.environ.get("PROGRAMFILES(X86)", r"C:\Program Files (x86)")
-    return (Path(programs) / "Microsoft Visual Studio" / "Installer" / "vswhere.exe").is_file()
 
 
 def _recorded_cmake_args() -> str:
