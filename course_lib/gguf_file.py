@@ -10,17 +10,10 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from course_lib.config import ModelConfig
 from course_lib.gguf_cursor import InvalidGGUFError, printable
 from course_lib.gguf_header import ArraySummary, TensorInfo, read_header
 
 _N_KEYS_SHOWN = 60
-
-
-class UnsupportedModelError(ValueError):
-    """A sound GGUF that holds no model of the Llama family, to which Mistral belongs."""
 
 
 @dataclass(frozen=True)
@@ -154,61 +147,6 @@ def validate_gguf(path: str | os.PathLike[str]) -> None:
         When there is no file to read.
     """
     inspect_gguf(path)
-
-
-def read_config(path: str | os.PathLike[str]) -> ModelConfig:
-    """Read the sizes of a model from a GGUF of the ``llama`` architecture, Mistral's too.
-
-    Raises
-    ------
-    UnsupportedModelError
-        For another architecture, or when a size is missing or makes no sense.
-    InvalidGGUFError, FileNotFoundError, IsADirectoryError, PermissionError
-        As `inspect_gguf`.
-    """
-    info = inspect_gguf(path)
-    if info.architecture != "llama":
-        raise UnsupportedModelError(
-            f"{path} holds a model of the architecture {info.architecture!r}. "
-            "The NumPy model runs 'llama' files only; LocalLLM runs the others too."
-        )
-    try:
-        return _llama_config(info.metadata)
-    except (TypeError, ValueError) as error:
-        raise UnsupportedModelError(
-            f"{path} does not describe a Mistral-style model: {error}"
-        ) from None
-
-
-def _llama_config(metadata: dict[str, Any]) -> ModelConfig:
-    def size(name: str, default: Any = None) -> Any:
-        value = metadata.get(f"llama.{name}", default)
-        if not isinstance(value, int | float):
-            raise TypeError(f"llama.{name} is {_short(value)}, not a number.")
-        return value
-
-    dim, n_heads = size("embedding_length"), size("attention.head_count")
-    tokens = metadata.get("tokenizer.ggml.tokens")
-    has_tokens = isinstance(tokens, ArraySummary)
-    return ModelConfig(
-        dim=dim,
-        n_layers=size("block_count"),
-        n_heads=n_heads,
-        n_kv_heads=size("attention.head_count_kv", n_heads),
-        head_dim=size("attention.key_length", dim // max(n_heads, 1)),
-        hidden_dim=size("feed_forward_length"),
-        vocab_size=tokens.n_items if has_tokens else size("vocab_size"),
-        norm_eps=_shortest_float(size("attention.layer_norm_rms_epsilon")),
-        rope_theta=_shortest_float(size("rope.freq_base", 10_000.0)),
-        sliding_window=metadata.get("llama.attention.sliding_window") or None,
-        max_seq_len=size("context_length"),
-    )
-
-
-def _shortest_float(value: float) -> float:
-    """Find the decimal number that a float32 stands for: 1e-05, not 9.999999747378752e-06."""
-    with np.errstate(over="ignore"):
-        return float(str(np.float32(value)))
 
 
 def _file_size(path: Path) -> int:

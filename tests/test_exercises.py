@@ -195,6 +195,23 @@ def test_error_shows_the_learners_line_and_no_traceback(greedy):
     assert "exercises" not in str(outcome)
 
 
+def test_error_names_the_call_that_met_it(greedy):
+    def pick_greedy(logits):
+        return logits.index(max(logits)) if len(logits) < 2 else 1 / 0
+
+    assert "pick_greedy([" in greedy.check(pick_greedy).message
+
+
+def test_a_known_mistake_that_fails_is_not_the_learners_error():
+    problem = FunctionProblem(
+        key="start_here.pick_greedy",
+        cases=[(([0.1, 2.0],), 1)],
+        solution=GREEDY,
+        mistakes={"smallest": "def pick_greedy(logits):\n    raise ValueError"},
+    )
+    assert problem.check(lambda logits: 0).reason == "too_small"
+
+
 def test_error_inside_a_library_shows_the_line_that_called_it(greedy):
     def reshapes(logits):
         return np.reshape(logits, (5, 7))
@@ -434,8 +451,8 @@ def test_values_of_the_learner_are_escaped(greedy):
 def test_braces_and_backticks_of_the_learner_are_shown_as_they_are():
     problem = ValueProblem(key="start_here.stages", expected="ab", solution="text = 'ab'")
     outcome = problem.check("`{yours}`")
-    assert "'`'" in outcome.message
-    assert "<code>&#x27;`&#x27;</code>" in outcome._repr_html_()
+    assert "'`{yours}`'" in outcome.message
+    assert "<code>&#x27;`{yours}`&#x27;</code>" in outcome._repr_html_()
 
 
 @pytest.mark.parametrize(("course_language", "word"), [("en", "Correct"), ("ko", "정답이에요")])

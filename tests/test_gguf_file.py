@@ -14,13 +14,10 @@ import gguf
 import numpy as np
 import pytest
 
-import course_lib
-from course_lib.config import TINY_MISTRAL, ModelConfig
+from course_lib.config import ModelConfig
 from course_lib.gguf_cursor import InvalidGGUFError
 from course_lib.gguf_file import (
-    UnsupportedModelError,
     inspect_gguf,
-    read_config,
     validate_gguf,
 )
 from course_lib.gguf_header import ArraySummary
@@ -202,35 +199,6 @@ def test_llama_cpp_loads_what_is_accepted(model_path):
     model = llama_cpp.Llama(str(model_path), n_ctx=32, verbose=False)
     assert model.n_vocab() == SIZES.vocab_size
     model.close()
-
-
-def test_config_is_read_from_the_file(model_path):
-    assert read_config(model_path) == SIZES
-
-
-def test_shipped_model_has_the_sizes_of_tiny_mistral():
-    shipped = Path(course_lib.__path__[0]) / "data" / "tiny-mistral-f16.gguf"
-    assert read_config(shipped) == TINY_MISTRAL
-
-
-def test_config_of_another_architecture_is_refused(tmp_path):
-    path = write_model(tmp_path / "other.gguf", architecture="qwen3")
-    with pytest.raises(UnsupportedModelError, match="'qwen3'"):
-        read_config(path)
-
-
-@pytest.mark.parametrize(
-    ("bad", "words"),
-    [
-        ([], "llama.embedding_length is None, not a number"),
-        ([entry("llama.embedding_length", 8, text("wide"))], "wide, not a number"),
-    ],
-)
-def test_config_without_its_sizes_is_refused(tmp_path, bad, words):
-    path = tmp_path / "bare.gguf"
-    path.write_bytes(small_file([entry("general.architecture", 8, text("llama")), *bad]))
-    with pytest.raises(UnsupportedModelError, match=words):
-        read_config(path)
 
 
 # --- the summary

@@ -1,0 +1,164 @@
+"""Models of any size with random weights: for measuring what does not depend on the weights."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import gguf
+import numpy as np
+from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
+from gguf.quants import dequantize
+
+from course_lib.config import ModelConfig
+from course_lib.llama_file import BLOCK_TENSORS
+
+# Where a block keeps its half-precision scales, and their ratio that makes its mean zero. All
+# other bytes may have any value.
+_SCALES = {
+    "Q8_0": {0: 1.0},
+    "Q4_0": {0: 1.0},
+    "Q4_1": {0: 1.0, 2: -7.5},
+    "Q5_0": {0: 1.0},
+    "Q5_1": {0: 1.0, 2: -15.5},
+    "Q4_K": {0: 1.0, 2: 7.5},
+    "Q5_K": {0: 1.0, 2: 15.5},
+    "Q6_K": {208: 1.0},
+}
+
+
+def write_random_model(
+    path: str | os.PathLike[str],
+    config: ModelConfig,
+    type_name: str = "F16",
+    *,
+    rng: np.random.Generator,
+    tied: bool = False,
+    describe: Callable[[gguf.GGUFWriter], None] = lambda writer: None,
+    extra_tensors: Mapping[str, np.ndarray] | None = None,
+) -> Path:
+    """Write a GGUF of the ``llama`` architecture whose weights are random.
+
+    Parameters
+    ----------
+    path : str or path-like
+    config : ModelConfig
+    type_name : str
+        Format of all matrices: ``"F32"``, ``"F16"``, ``"Q8_0"``, ``"Q4_0"``, ``"Q4_K"`` …
+    rng : np.random.Generator
+    tied : bool
+        Let the embedding serve as output too.
+    describe : callable, optional
+        Gets the writer, to add metadata.
+    extra_tensors : mapping from name to np.ndarray, optional
+
+    Returns
+    -------
+    Path
+    """
+    tensor_type = GGMLQuantizationType[type_name]
+    shapes = _tensor_shapes(config, tied)
+    extra_tensors = extra_tensors or {}
+    writer = gguf.GGUFWriter(path, "llama")
+    try:
+        _describe(writer, config)
+        describe(writer)
+        for name, shape in shapes.items():
+            stored = tensor_type if len(shape) == 2 else GGMLQuantizationType.F32
+            block_size, n_block_bytes = GGML_QUANT_SIZES[stored]
+            n_bytes = int(np.prod(shape)) // block_size * n_block_bytes
+            writer.add_tensor_info(name, shape, np.dtype(np.float32), n_bytes, raw_dtype=stored)
+        for name, tensor in extra_tensors.items():
+            writer.add_tensor_info(name, tensor.shape, tensor.dtype, tensor.nbytes)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+        for shape in shapes.values():
+            writer.write_tensor_data(_random_tensor(rng, shape, tensor_type))
+        for tensor in extra_tensors.values():
+            writer.write_tensor_data(tensor)
+    finally:
+        writer.close()
+    return Path(path)
+
+
+def _tensor_shapes(config: ModelConfig, tied: bool) -> dict[str, tuple[int, ...]]:
+    query_dim, kv_dim = config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim
+    block = {
+        "attention_norm": (config.dim,),
+        "wq": (query_dim, config.dim),
+        "wk": (kv_dim, config.dim),
+        "wv": (kv_dim, config.dim),
+        "wo": (config.dim, query_dim),
+        "ffn_norm": (config.dim,),
+        "w_gate": (config.hidden_dim, config.dim),
+        "w_up": (config.hidden_dim, config.dim),
+        "w_down": (config.dim, config.hidden_dim),
+    }
+    shapes = {"token_embd.weight": (config.vocab_size, config.dim)}
+    for layer in range(config.n_layers):
+        shapes |= {f"blk.{layer}.{BLOCK_TENSORS[part]}.weight": block[part] for part in block}
+    shapes["output_norm.weight"] = (config.dim,)
+    if not tied:
+        shapes["output.weight"] = (config.vocab_size, config.dim)
+    return shapes
+
+
+def _describe(writer: gguf.GGUFWriter, config: ModelConfig) -> None:
+    """Write the sizes, and a vocabulary of as many invented pieces."""
+    writer.add_name("random weights")
+    writer.add_vocab_size(config.vocab_size)
+    writer.add_context_length(config.max_seq_len)
+    writer.add_embedding_length(config.dim)
+    writer.add_block_count(config.n_layers)
+    writer.add_feed_forward_length(config.hidden_dim)
+    writer.add_head_count(config.n_heads)
+    writer.add_head_count_kv(config.n_kv_heads)
+    writer.add_key_length(config.head_dim)
+    writer.add_value_length(config.head_dim)
+    writer.add_rope_dimension_count(config.head_dim)
+    writer.add_rope_freq_base(config.rope_theta)
+    writer.add_layer_norm_rms_eps(config.norm_eps)
+    if config.sliding_window:
+        writer.add_sliding_window(config.sliding_window)
+    writer.add_tokenizer_model("llama")
+    pieces = list(_pieces(config.vocab_size))
+    writer.add_token_list([piece for piece, _ in pieces])
+    writer.add_token_scores([-float(i) for i in range(config.vocab_size)])
+    writer.add_token_types([token_type for _, token_type in pieces])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_unk_token_id(0)
+
+
+def _pieces(vocab_size: int) -> Iterator[tuple[str, gguf.TokenType]]:
+    yield from (("<unk>", gguf.TokenType.UNKNOWN),)
+    yield from ((piece, gguf.TokenType.CONTROL) for piece in ("<s>", "</s>"))
+    n_bytes = min(256, vocab_size - 3)
+    yield from ((f"<0x{byte:02X}>", gguf.TokenType.BYTE) for byte in range(n_bytes))
+    yield from ((f"▁{i}", gguf.TokenType.NORMAL) for i in range(3 + n_bytes, vocab_size))
+
+
+def _random_tensor(
+    rng: np.random.Generator, shape: tuple[int, ...], tensor_type: GGMLQuantizationType
+) -> np.ndarray:
+    """Draw a norm near 1, or a matrix that keeps the size of the vectors it multiplies."""
+    if len(shape) == 1:
+        return rng.uniform(0.5, 1.5, shape).astype(np.float32)
+    std = shape[-1] ** -0.5
+    if tensor_type.name in ("F32", "F16"):
+        drawn = rng.standard_normal(shape, dtype=np.float32)
+        drawn *= std
+        return drawn.astype(np.float16) if tensor_type.name == "F16" else drawn
+    block_size, n_block_bytes = GGML_QUANT_SIZES[tensor_type]
+    blocks = rng.integers(0, 256, (shape[0], shape[1] // block_size, n_block_bytes), dtype=np.uint8)
+    _set_scales(blocks, tensor_type.name, 1.0)
+    sample = dequantize(blocks[:8].reshape(-1, n_block_bytes), tensor_type)
+    _set_scales(blocks, tensor_type.name, std / float(sample.std()))
+    return blocks.reshape(shape[0], -1)
+
+
+def _set_scales(blocks: np.ndarray, type_name: str, scale: float) -> None:
+    for offset, ratio in _SCALES[type_name].items():
+        blocks[..., offset : offset + 2] = np.array([scale * ratio], np.float16).view(np.uint8)
