@@ -15,6 +15,8 @@ from course_lib.exercises.verdict import Tolerance, Verdict, expected_remark, wr
 
 _DEFAULT = Tolerance()
 
+_SHORT_TEXT = 12  # characters that one sees at a glance
+
 
 def compare(answer: Any, expected: Any, tolerance: Tolerance = _DEFAULT) -> Verdict:
     """Compare `answer` with `expected`, as strictly as the type of `expected` asks for.
@@ -59,6 +61,8 @@ def _compare_text(answer: Any, expected: str | bytes, _: Tolerance) -> Verdict:
         return Verdict(True)
     if isinstance(expected, str) and _composed(answer) == _composed(expected):
         return wrong("text_composition", **_lengths(answer, expected))
+    if max(len(answer), len(expected)) <= _SHORT_TEXT:
+        return wrong("differs", expected_remark(expected), yours=show(answer))
     at = next((i for i, (a, e) in enumerate(zip(answer, expected)) if a != e), None)
     if at is None:
         return _wrong_length("text", answer, expected)

@@ -67,11 +67,18 @@ class ComparedProblem(Problem):
 
     def _judge_wrong(self, results: list[Any], case: int, verdict: Verdict) -> Judgement:
         for name, mistake in self.mistake_answers().items():
-            pairs = zip(results, self._results(mistake))
-            if all(self._compare(*pair).right for pair in pairs):
+            if self._gives(mistake, results):
                 return self._mistake_judgement(name)
         remarks = tuple(map(self._with_unit, self._explain(case, verdict)))
         return Judgement(Status.INCORRECT, remarks, reason=verdict.remarks[0].name)
+
+    def _gives(self, mistake: Any, results: list[Any]) -> bool:
+        """Tell whether a known mistake comes to the same results."""
+        try:
+            pairs = zip(results, self._results(mistake))
+        except Exception:  # it may fail where the learner's code does not
+            return False
+        return all(self._compare(*pair).right for pair in pairs)
 
     def _compare(self, answer: Any, expected: Any) -> Verdict:
         if self._comparator is None:

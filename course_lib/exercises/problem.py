@@ -7,6 +7,7 @@ A problem is data: cases, a reference solution and known mistakes. Its prose is 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from course_lib.exercises.cards import Status
 from course_lib.exercises.compared_problem import ComparedProblem
 from course_lib.exercises.judgement import Judgement, judged, judged_right
 from course_lib.exercises.messages import Remark
+from course_lib.exercises.runner import Run
 from course_lib.exercises.values import fresh_copy, is_blank, materialise, show, type_name
 from course_lib.exercises.verdict import Verdict
 
@@ -50,6 +52,7 @@ class FunctionProblem(ComparedProblem):
     ) -> None:
         super().__init__(**problem)
         self._cases = cases
+        self._arguments: tuple[Any, ...] | None = None  # of the call that is running
 
     @property
     def cases(self) -> Sequence[Case]:
@@ -67,15 +70,29 @@ class FunctionProblem(ComparedProblem):
         return judged(Status.INCORRECT, "not_a_function", yours_type=type_name(answer))
 
     def _results(self, answer: Any) -> list[Any]:
-        return [materialise(answer(*fresh_copy(arguments))) for arguments, _ in self.cases]
+        results = []
+        for arguments, _ in self.cases:
+            self._arguments = arguments
+            results.append(materialise(answer(*fresh_copy(arguments))))
+        self._arguments = None
+        return results
 
     def _expected(self) -> list[Any]:
         return [expected for _, expected in self.cases]
 
     def _explain(self, case: int, verdict: Verdict) -> tuple[Remark, ...]:
-        shown = ", ".join(map(show, self.cases[case][0]))
-        call = Remark("engine.remarks.call", {"call": f"{self.answer_name}({shown})"})
-        return (call, *verdict.remarks)
+        return (self._call(self.cases[case][0]), *verdict.remarks)
+
+    def _conclude(self, run: Run, answer: Any) -> Judgement:
+        judgement = super()._conclude(run, answer)
+        if judgement.reason != "exception" or self._arguments is None:
+            return judgement
+        error, *line = judgement.remarks
+        return replace(judgement, remarks=(error, self._call(self._arguments), *line))
+
+    def _call(self, arguments: tuple[Any, ...]) -> Remark:
+        shown = ", ".join(map(show, arguments))
+        return Remark("engine.remarks.call", {"call": f"{self.answer_name}({shown})"})
 
 
 class ValueProblem(ComparedProblem):
