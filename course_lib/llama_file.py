@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gguf import GGMLQuantizationType
+from gguf import GGMLQuantizationType, GGUFWriter
 from gguf.quants import dequantize
 
 from course_lib.config import ModelConfig
@@ -139,6 +139,24 @@ class LlamaFile:
         n_rows = tensor.shape[0] if len(tensor.shape) > 1 else 1
         raw = self._bytes[tensor.offset : tensor.offset + tensor.n_bytes]
         return raw.reshape(n_rows, -1)
+
+
+def write_sizes(writer: GGUFWriter, config: ModelConfig) -> None:
+    """Write the numbers of a configuration as `read_config` reads them."""
+    writer.add_vocab_size(config.vocab_size)
+    writer.add_context_length(config.max_seq_len)
+    writer.add_embedding_length(config.dim)
+    writer.add_block_count(config.n_layers)
+    writer.add_feed_forward_length(config.hidden_dim)
+    writer.add_head_count(config.n_heads)
+    writer.add_head_count_kv(config.n_kv_heads)
+    writer.add_key_length(config.head_dim)
+    writer.add_value_length(config.head_dim)
+    writer.add_rope_dimension_count(config.head_dim)
+    writer.add_rope_freq_base(config.rope_theta)
+    writer.add_layer_norm_rms_eps(config.norm_eps)
+    if config.sliding_window:
+        writer.add_sliding_window(config.sliding_window)
 
 
 def read_config(path: str | os.PathLike[str]) -> ModelConfig:

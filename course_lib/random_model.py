@@ -12,7 +12,7 @@ from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 from gguf.quants import dequantize
 
 from course_lib.config import ModelConfig
-from course_lib.llama_file import BLOCK_TENSORS
+from course_lib.llama_file import BLOCK_TENSORS, write_sizes
 
 # Where a block keeps its half-precision scales, and their ratio that makes its mean zero. All
 # other bytes may have any value.
@@ -108,20 +108,7 @@ def _tensor_shapes(config: ModelConfig, tied: bool) -> dict[str, tuple[int, ...]
 def _describe(writer: gguf.GGUFWriter, config: ModelConfig) -> None:
     """Write the sizes, and a vocabulary of as many invented pieces."""
     writer.add_name("random weights")
-    writer.add_vocab_size(config.vocab_size)
-    writer.add_context_length(config.max_seq_len)
-    writer.add_embedding_length(config.dim)
-    writer.add_block_count(config.n_layers)
-    writer.add_feed_forward_length(config.hidden_dim)
-    writer.add_head_count(config.n_heads)
-    writer.add_head_count_kv(config.n_kv_heads)
-    writer.add_key_length(config.head_dim)
-    writer.add_value_length(config.head_dim)
-    writer.add_rope_dimension_count(config.head_dim)
-    writer.add_rope_freq_base(config.rope_theta)
-    writer.add_layer_norm_rms_eps(config.norm_eps)
-    if config.sliding_window:
-        writer.add_sliding_window(config.sliding_window)
+    write_sizes(writer, config)
     writer.add_tokenizer_model("llama")
     pieces = list(_pieces(config.vocab_size))
     writer.add_token_list([piece for piece, _ in pieces])

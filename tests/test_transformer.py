@@ -14,7 +14,7 @@ from course_lib.config import TINY_MISTRAL
 from course_lib.convert import quantize_gguf
 from course_lib.engine_logits import engine_logits
 from course_lib.kv_cache import CacheFullError, KVCache
-from course_lib.llama_file import UnsupportedModelError
+from course_lib.llama_file import UnsupportedModelError, write_sizes
 from course_lib.random_model import write_random_model
 from course_lib.transformer import InvalidTokensError, Trace, Transformer
 from tools.tiny_mistral.corpus import draw_corpus, example_text
@@ -252,8 +252,6 @@ def rewritten(path, change):
     """Copy tiny-mistral; `change(name, data)` gives a tensor's new data, None drops it."""
     reader = gguf.GGUFReader(TINY_MODEL_PATH)
     writer = gguf.GGUFWriter(path, "llama")
-    from tools.tiny_mistral.export import write_sizes
-
     write_sizes(writer, TINY_MISTRAL)
     for tensor in reader.tensors:
         data = change(tensor.name, tensor.data)

@@ -11,6 +11,7 @@ import torch
 
 from course_lib.chat_template import JINJA_TEMPLATE
 from course_lib.config import ModelConfig
+from course_lib.llama_file import write_sizes
 from course_lib.tokenizer import Vocabulary
 
 BLOCK_TENSORS = {
@@ -80,22 +81,6 @@ def write_description(writer: gguf.GGUFWriter) -> None:
     writer.add_license("apache-2.0")
     writer.add_languages(["ko", "en"])
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
-
-
-def write_sizes(writer: gguf.GGUFWriter, config: ModelConfig) -> None:
-    """Write the eleven numbers of the configuration."""
-    writer.add_vocab_size(config.vocab_size)
-    writer.add_context_length(config.max_seq_len)
-    writer.add_embedding_length(config.dim)
-    writer.add_block_count(config.n_layers)
-    writer.add_feed_forward_length(config.hidden_dim)
-    writer.add_head_count(config.n_heads)
-    writer.add_head_count_kv(config.n_kv_heads)
-    writer.add_key_length(config.head_dim)
-    writer.add_value_length(config.head_dim)
-    writer.add_rope_dimension_count(config.head_dim)
-    writer.add_rope_freq_base(config.rope_theta)
-    writer.add_layer_norm_rms_eps(config.norm_eps)
 
 
 def write_vocabulary(writer: gguf.GGUFWriter, vocabulary: Vocabulary) -> None:
