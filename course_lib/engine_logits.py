@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from course_lib.engine_turns import EngineError
 from course_lib.gguf_file import validate_gguf
 from course_lib.quiet_engine import captured_chatter
+
+if TYPE_CHECKING:
+    from llama_cpp import Llama
 
 
 def engine_logits(path: str | os.PathLike[str], ids: Sequence[int]) -> np.ndarray:
@@ -41,10 +46,43 @@ def engine_logits(path: str | os.PathLike[str], ids: Sequence[int]) -> np.ndarra
     >>> engine_logits(TINY_MODEL_PATH, [1, 300, 301]).shape
     (3, 2048)
     """
+    with _engine(path, ids) as engine:
+        engine.eval(list(ids))
+        return np.array(engine.scores[: len(ids)], dtype=np.float32)
+
+
+def engine_state_bytes(path: str | os.PathLike[str], ids: Sequence[int]) -> int:
+    """Let llama.cpp read `ids`, and return the size of what it then remembers of them.
+
+    Its cache holds half precision, as it does by default. Beside keys and values there are a few
+    bytes a token for its position.
+
+    Parameters
+    ----------
+    path, ids
+        As for `engine_logits`; raises what it raises.
+
+    Returns
+    -------
+    int
+    """
+    import llama_cpp
+
+    with _engine(path, ids, kv_type=llama_cpp.GGML_TYPE_F16) as engine:
+        engine.eval(list(ids))
+        return llama_cpp.llama_state_seq_get_size(engine.ctx, 0)
+
+
+@contextmanager
+def _engine(
+    path: str | os.PathLike[str], ids: Sequence[int], kv_type: int | None = None
+) -> Iterator[Llama]:
+    """Load a model with room for `ids`, and free it at the end."""
     import llama_cpp
 
     validate_gguf(path)
     n_ctx = max(len(ids), 8)
+    kv_type = llama_cpp.GGML_TYPE_F32 if kv_type is None else kv_type
     with captured_chatter() as chatter:
         try:
             engine = llama_cpp.Llama(
@@ -52,8 +90,8 @@ def engine_logits(path: str | os.PathLike[str], ids: Sequence[int]) -> np.ndarra
                 n_ctx=n_ctx,
                 n_batch=n_ctx,
                 n_ubatch=n_ctx,
-                type_k=llama_cpp.GGML_TYPE_F32,
-                type_v=llama_cpp.GGML_TYPE_F32,
+                type_k=kv_type,
+                type_v=kv_type,
                 flash_attn=False,
                 logits_all=True,
                 verbose=False,
@@ -62,12 +100,11 @@ def engine_logits(path: str | os.PathLike[str], ids: Sequence[int]) -> np.ndarra
             raise EngineError(
                 f"llama.cpp could not load {path}: {chatter.first_error() or error}"
             ) from None
-        n_vocab = engine.n_vocab()
-        bad = [i for i in ids if not 0 <= i < n_vocab]
-        if bad or not len(ids):
+        try:
+            n_vocab = engine.n_vocab()
+            bad = [i for i in ids if not 0 <= i < n_vocab]
+            if bad or not len(ids):
+                raise EngineError(f"{bad or 'no ids'}: ids from 0 to {n_vocab - 1} are needed.")
+            yield engine
+        finally:
             engine.close()
-            raise EngineError(f"{bad or 'no ids'}: ids from 0 to {n_vocab - 1} are needed.")
-        engine.eval(list(ids))
-        logits = np.array(engine.scores[: len(ids)], dtype=np.float32)
-        engine.close()
-    return logits

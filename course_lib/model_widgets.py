@@ -1,0 +1,125 @@
+"""Widgets that let a learner look into a model: RoPE by theta, attention by layer and head."""
+
+from __future__ import annotations
+
+import html
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from course_lib.model_plots import plot_curves, plot_heads
+from course_lib.rope import rope_frequencies
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import ipywidgets
+    from matplotlib.figure import Figure
+
+_FARTHEST = 4096
+
+
+def rope_similarity(distance: int | np.ndarray, head_dim: int, theta: float) -> np.ndarray:
+    """Return what is left of a vector's product with its own copy `distance` tokens away.
+
+    Parameters
+    ----------
+    distance : int or np.ndarray of int, shape (n,)
+    head_dim : int
+    theta : float
+
+    Returns
+    -------
+    np.ndarray, shape (n,) or ()
+        1 at distance 0, when all pairs of the vector have the same length.
+
+    Examples
+    --------
+    >>> rope_similarity(np.array([0, 1]), head_dim=4, theta=10_000.0).round(2)
+    array([1.  , 0.77])
+    """
+    return np.cos(np.multiply.outer(distance, rope_frequencies(head_dim, theta))).mean(axis=-1)
+
+
+def rope_explorer(head_dim: int) -> ipywidgets.VBox:
+    """Return sliders for theta and distance, and a curve that follows them."""
+    import ipywidgets
+
+    theta = ipywidgets.FloatLogSlider(value=10_000, min=2, max=7, step=0.1, description="theta")
+    distance = ipywidgets.IntSlider(value=500, min=0, max=_FARTHEST, description="distance")
+    distances = np.arange(0, _FARTHEST + 1, 8)
+
+    def draw() -> Figure:
+        curve = {f"theta {theta.value:,.0f}": rope_similarity(distances, head_dim, theta.value)}
+        axes = plot_curves(distances, curve, xlabel="distance", ylabel="mean cosine")
+        axes.axvline(distance.value, color="grey", linewidth=0.8)
+        return axes.figure
+
+    def describe() -> str:
+        value = rope_similarity(distance.value, head_dim, theta.value)
+        return f"theta {theta.value:,.0f}, distance {distance.value:,}: {value:.3f}"
+
+    return _follow([theta, distance], draw, describe)
+
+
+def attention_explorer(attention: Sequence[np.ndarray], pieces: Sequence[str]) -> ipywidgets.VBox:
+    """Return sliders for layer, head and token, the head's weights, and the largest in words.
+
+    Parameters
+    ----------
+    attention : sequence of np.ndarray, each of shape (n_heads, n_tokens, n_tokens)
+        One a layer, as `Trace.attention` has them.
+    pieces : sequence of str, length n_tokens
+    """
+    import ipywidgets
+
+    n_heads = len(attention[0])
+    layer = ipywidgets.IntSlider(value=0, max=len(attention) - 1, description="layer")
+    head = ipywidgets.IntSlider(value=0, max=n_heads - 1, description="head")
+    token = ipywidgets.IntSlider(value=len(pieces) - 1, max=len(pieces) - 1, description="token")
+
+    def draw() -> Figure:
+        weights = attention[layer.value][head.value]
+        figure = plot_heads(weights[None], pieces)
+        figure.axes[0].set_title(f"layer {layer.value}, head {head.value}")
+        figure.axes[0].axhline(token.value, color="white", linewidth=0.8)
+        return figure
+
+    def describe() -> str:
+        row = attention[layer.value][head.value][token.value]
+        best = np.argsort(-row)[:3]
+        shares = ", ".join(f"{pieces[i]} {row[i]:.2f}" for i in best if row[i] > 0)
+        return f"{pieces[token.value]} → {shares}"
+
+    return _follow([layer, head, token], draw, describe)
+
+
+def _follow(
+    controls: Sequence[ipywidgets.Widget],
+    draw: Callable[[], Figure],
+    describe: Callable[[], str],
+) -> ipywidgets.VBox:
+    """Put a picture and a line of words below controls, and renew both at every change."""
+    import ipywidgets
+
+    picture = ipywidgets.Image(format="png")
+    words = ipywidgets.HTML()
+
+    def show(_: object = None) -> None:
+        picture.value = _png(draw())
+        words.value = html.escape(describe())
+
+    for control in controls:
+        control.observe(show, names="value")
+    show()
+    return ipywidgets.VBox([*controls, words, picture])
+
+
+def _png(figure: Figure) -> bytes:
+    import matplotlib.pyplot as plt
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    plt.close(figure)  # else the notebook would show it once more
+    return buffer.getvalue()
