@@ -89,6 +89,29 @@ def plot_heads(attention: np.ndarray, pieces: Sequence[str], *, title: str = "he
     return figure
 
 
+def plot_kept(pieces: Sequence[str], before: np.ndarray, after: np.ndarray) -> Axes:
+    """Draw the probability of each piece before and after filtering; rejected ones are crossed out.
+
+    Parameters
+    ----------
+    pieces : sequence of str, length n
+    before, after : np.ndarray, shape (n,)
+        0 in `after` means rejected.
+    """
+    import matplotlib.pyplot as plt
+
+    _, axes = plt.subplots(figsize=(7, 0.8 + 0.24 * len(pieces)))
+    rows = np.arange(len(pieces))
+    axes.barh(rows - 0.2, before, height=0.4, color="lightgrey", label="before")
+    axes.barh(rows + 0.2, after, height=0.4, color=ACCENT, label="after")
+    names = [piece if p > 0 else f"× {piece}" for piece, p in zip(pieces, after)]
+    axes.set_yticks(rows, names)
+    axes.invert_yaxis()
+    axes.set_xlabel("probability")
+    axes.legend(loc="lower right")
+    return axes
+
+
 def plot_rotations(points: Mapping[str, np.ndarray]) -> Figure:
     """Draw where a point of the plane stands at each position, one circle a series.
 

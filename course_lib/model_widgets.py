@@ -1,4 +1,4 @@
-"""Widgets that let a learner look into a model: RoPE by theta, attention by layer and head."""
+"""Widgets that let a learner look into a model: RoPE, attention, and what sampling keeps."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from course_lib.model_plots import plot_curves, plot_heads
+from course_lib.model_plots import plot_curves, plot_heads, plot_kept
 from course_lib.rope import rope_frequencies
+from course_lib.sampling import Sampler, entropy, softmax
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import ipywidgets
     from matplotlib.figure import Figure
+
+    from course_lib.tokenizer import Tokenizer
 
 _FARTHEST = 4096
 
@@ -93,6 +96,49 @@ def attention_explorer(attention: Sequence[np.ndarray], pieces: Sequence[str]) -
         return f"{pieces[token.value]} → {shares}"
 
     return _follow([layer, head, token], draw, describe)
+
+
+def sampling_explorer(
+    logits: np.ndarray, tokenizer: Tokenizer, n_shown: int = 20
+) -> ipywidgets.VBox:
+    """Return sliders for temperature, top-k, top-p and min-p, and the tokens that stay.
+
+    Parameters
+    ----------
+    logits : np.ndarray, shape (vocab_size,)
+    tokenizer : Tokenizer
+    n_shown : int
+        How many of the likeliest tokens are drawn.
+    """
+    import ipywidgets
+
+    temperature = ipywidgets.FloatSlider(value=1, min=0, max=2, step=0.1, description="temperature")
+    k = ipywidgets.IntSlider(value=0, min=0, max=50, description="top-k")
+    p = ipywidgets.FloatSlider(value=1, min=0, max=1, step=0.01, description="top-p")
+    m = ipywidgets.FloatSlider(value=0, min=0, max=1, step=0.01, description="min-p")
+    before = softmax(logits)
+    shown = np.argsort(-before, kind="stable")[:n_shown]
+    pieces = [tokenizer.piece(int(i)) for i in shown]
+
+    def filtered() -> np.ndarray:
+        sampler = Sampler(temperature.value, k.value, p.value, m.value, repeat_penalty=1.0)
+        after = np.zeros_like(before)
+        ids, after_filters = sampler.candidates(logits, [])
+        after[ids] = after_filters
+        return after
+
+    def draw() -> Figure:
+        return plot_kept(pieces, before[shown], filtered()[shown]).figure
+
+    def describe() -> str:
+        after = filtered()
+        n_kept = int((after > 0).sum())
+        share = float(before[after > 0].sum())
+        return (
+            f"{n_kept} tokens stay, with {share:.0%} of the probability: {entropy(after):.1f} bits"
+        )
+
+    return _follow([temperature, k, p, m], draw, describe)
 
 
 def _follow(

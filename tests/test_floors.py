@@ -31,6 +31,8 @@ HELPERS = {
     "vocabulary": (2, "tokenizer"),
     "bpe_training": (2, "tokenizer"),
     "activations": (1, "activations"),
+    "logit_filters": (1, "sampling"),
+    "text_search": (1, "sampling"),
     "llama_file": (3, "llama_file"),
     "random_model": (3, "random_model"),
     "container_limits": (3, "hardware"),
@@ -38,13 +40,17 @@ HELPERS = {
     "quiet_engine": (3, "local_llm"),
     "engine_turns": (4, "local_llm"),
     "engine_logits": (4, "engine_logits"),
+    "engine_sampling": (4, "sampling"),
     "stop_strings": (4, "local_llm"),
+    "model_plots": (5, "model_plots"),
+    "model_widgets": (5, "model_widgets"),
     "compiler": (5, "compiler"),
     "doctor": (5, "__main__"),
 }
 # Imports from the same floor that are meant, each with its reason
 NEIGHBOURS = {
     ("doctor", "plots"): "asks where the Hangul font is, to say so if it is missing",
+    ("model_plots", "plots"): "shares the accent colour",
     ("download", "model_catalog"): "looks up what it downloads",
 }
 FLOOR = {name: floor for names, floor in FLOORS.items() for name in names.split()}

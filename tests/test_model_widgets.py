@@ -1,0 +1,76 @@
+"""Sliders that look into a model: what they say is what the numbers say."""
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+
+from course_lib.model_widgets import (
+    attention_explorer,
+    rope_explorer,
+    rope_similarity,
+    sampling_explorer,
+)
+from course_lib.rope import apply_rope, rope_angles
+
+matplotlib.use("Agg")
+
+
+def test_similarity_is_that_of_a_vector_with_its_turned_copy():
+    x = np.ones((200, 32)) / 32**0.5
+    turned = apply_rope(x, *rope_angles(200, 32, 1e4))
+    np.testing.assert_allclose(
+        turned @ turned[0], rope_similarity(np.arange(200), 32, 1e4), atol=1e-5
+    )
+
+
+def test_the_rope_explorer_follows_its_sliders():
+    theta, distance, words, picture = rope_explorer(128).children
+    before = bytes(picture.value)
+    theta.value, distance.value = 1e6, 1000
+    value = float(rope_similarity(1000, 128, 1e6))
+    assert words.value == f"theta 1,000,000, distance 1,000: {value:.3f}"
+    assert bytes(picture.value).startswith(b"\x89PNG")
+    assert bytes(picture.value) != before
+    assert plt.get_fignums() == []
+
+
+@pytest.fixture
+def attention():
+    rng = np.random.default_rng(0)
+    weights = np.tril(rng.random((3, 4, 5, 5)))
+    return list(weights / weights.sum(-1, keepdims=True))
+
+
+def test_the_attention_explorer_names_the_largest_weights(attention):
+    pieces = ["<s>", "a", "b", "c", "d"]
+    layer, head, token, words, picture = attention_explorer(attention, pieces).children
+    layer.value, head.value, token.value = 2, 3, 1
+    row = attention[2][3][1]
+    best = sorted(range(2), key=lambda i: -row[i])
+    shown = ", ".join(f"{pieces[i]} {row[i]:.2f}" for i in best)
+    assert words.value == f"a → {shown}".replace("<s>", "&lt;s&gt;")
+    assert bytes(picture.value).startswith(b"\x89PNG")
+    assert (layer.max, head.max, token.max) == (2, 3, 4)
+
+
+def test_pieces_are_text_and_never_markup(attention):
+    box = attention_explorer(attention, ["<b>", "<script>", "&", "'", '"'])
+    assert "<b>" not in box.children[3].value
+
+
+def test_the_sampling_explorer_says_what_stays(tiny_tokenizer):
+    logits = np.log(np.full(2048, 0.1 / 2044, np.float32))
+    logits[300:304] = np.log(np.float32([0.4, 0.3, 0.15, 0.05]))
+    temperature, k, p, m, words, picture = sampling_explorer(logits, tiny_tokenizer).children
+    assert words.value.startswith("2048 tokens stay, with 100% of the probability")
+    before = bytes(picture.value)
+    p.value = 0.6
+    assert words.value == "2 tokens stay, with 70% of the probability: 1.0 bits"
+    assert bytes(picture.value) != before
+    p.value, k.value = 1.0, 3
+    assert words.value.startswith("3 tokens stay, with 85%")
+    k.value, m.value = 0, 0.5
+    assert words.value.startswith("2 tokens stay")
+    m.value, temperature.value = 0, 0
+    assert words.value == "1 tokens stay, with 40% of the probability: 0.0 bits"
