@@ -70,7 +70,7 @@ def entropy(probabilities: np.ndarray) -> float:
     1.5
     """
     positive = probabilities[probabilities > 0]
-    return float(-(positive * np.log2(positive)).sum())
+    return float((positive * np.log2(1 / positive)).sum())
 
 
 def top_k(logits: np.ndarray, k: int) -> np.ndarray:
