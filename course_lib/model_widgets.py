@@ -149,7 +149,7 @@ def _follow(
     """Put a picture and a line of words below controls, and renew both at every change."""
     import ipywidgets
 
-    picture = ipywidgets.Image(format="png")
+    picture = ipywidgets.Image(format="png", layout={"align_self": "flex-start"})  # not stretched
     words = ipywidgets.HTML()
 
     def show(_: object = None) -> None:

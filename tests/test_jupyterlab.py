@@ -1,0 +1,117 @@
+"""Widgets in the real JupyterLab, moved by a real browser."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import nbformat
+import pytest
+
+from tests.test_pages import browser  # noqa: F401 - a fixture
+from tools.notebooks import lesson_paths, read_notebook
+
+pytestmark = pytest.mark.browser
+START_S = 60
+READY_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """A running JupyterLab: (its folder, its address)."""
+    folder = tmp_path_factory.mktemp("lab")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}"]
+    command += ["--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True"]
+    command += [f"--notebook-dir={folder}"]
+    command += ["--allow-root"] * (hasattr(os, "geteuid") and os.geteuid() == 0)
+    environment = {**os.environ, "JUPYTER_CONFIG_DIR": str(folder / "config")}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as server:
+        address = f"http://127.0.0.1:{port}"
+        try:
+            _wait_for(f"{address}/api/status")
+            yield folder, address
+        finally:
+            server.terminate()
+
+
+def _wait_for(address):
+    give_up_at = time.monotonic() + START_S
+    while True:
+        try:
+            with urllib.request.urlopen(address, timeout=2):
+                return
+        except OSError:
+            if time.monotonic() > give_up_at:
+                raise
+            time.sleep(0.3)
+
+
+def cells_until(name, cell_id):
+    """The code of a lesson that a widget needs, as a notebook of its own."""
+    path = next(path for path in lesson_paths("en") if path.stem == name)
+    python = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = nbformat.v4.new_notebook(metadata={"kernelspec": python})
+    for cell in read_notebook(path).cells:
+        tags = cell.metadata.get("tags", [])
+        if cell.cell_type == "code" and cell.id != "setup" and "exercise" not in tags:
+            notebook.cells.append(nbformat.v4.new_code_cell(cell.source))
+        if cell.id == cell_id:
+            break
+    return notebook
+
+
+@pytest.fixture
+def opened(lab, browser):  # noqa: F811
+    """Open a notebook in JupyterLab, run all its cells, and return the page."""
+    folder, address = lab
+    pages = []
+
+    def open_notebook(notebook):
+        nbformat.write(notebook, folder / "widget.ipynb")
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.set_default_timeout(READY_MS)
+        pages.append(page)
+        page.goto(f"{address}/lab/tree/widget.ipynb?reset")
+        page.get_by_text(re.compile(r"\| Idle$")).first.wait_for()  # the kernel has started
+        page.evaluate("() => void jupyterapp.commands.execute('notebook:run-all-cells')")
+        return page
+
+    yield open_notebook
+    for page in pages:
+        page.close()
+
+
+@pytest.mark.parametrize(
+    ("lesson", "label", "before", "after"),
+    [
+        ("02_embeddings_and_positions", "distance", "distance 500:", r"distance 50[1-9]:"),
+        ("03_attention", "head", "▁간다 →", r"▁간다 → "),
+        ("05_sampling", "top-k", "2048 tokens stay", r"^3 tokens stay"),
+    ],
+)
+def test_sliders_change_what_is_shown(opened, lesson, label, before, after):
+    page = opened(cells_until(lesson, "explorer"))
+    words = page.locator(".widget-html-content").last
+    words.wait_for()
+    first = words.inner_text()
+    assert before in first
+    slider = page.locator(".widget-inline-hbox", has_text=label).first.locator(".noUi-handle")
+    slider.focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_function(
+        "before => document.querySelector('.widget-html-content').innerText !== before", arg=first
+    )
+    page.wait_for_timeout(500)  # three steps, each drawn
+    assert re.search(after, words.inner_text()), words.inner_text()
+    assert page.locator("img.widget-image").evaluate("i => i.naturalWidth") > 300
