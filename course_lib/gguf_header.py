@@ -24,14 +24,8 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, BinaryIO, NamedTuple
 
-from gguf.constants import (
-    GGML_QUANT_SIZES,
-    GGUF_DEFAULT_ALIGNMENT,
-    GGMLQuantizationType,
-    GGUFValueType,
-)
-
 from course_lib.gguf_cursor import U32, U64, Cursor
+from course_lib.gguf_package import constants
 
 _MAX_DIMS = 4
 _MAX_TENSOR_NAME_BYTES = 63
@@ -41,17 +35,17 @@ _MIN_METADATA_BYTES = 8 + 1 + 4 + 1
 _MIN_TENSOR_BYTES = 8 + 4 + 4 + 8
 
 _SCALARS = {
-    GGUFValueType.UINT8: struct.Struct("<B"),
-    GGUFValueType.INT8: struct.Struct("<b"),
-    GGUFValueType.UINT16: struct.Struct("<H"),
-    GGUFValueType.INT16: struct.Struct("<h"),
-    GGUFValueType.UINT32: U32,
-    GGUFValueType.INT32: struct.Struct("<i"),
-    GGUFValueType.FLOAT32: struct.Struct("<f"),
-    GGUFValueType.BOOL: struct.Struct("<?"),
-    GGUFValueType.UINT64: U64,
-    GGUFValueType.INT64: struct.Struct("<q"),
-    GGUFValueType.FLOAT64: struct.Struct("<d"),
+    constants.GGUFValueType.UINT8: struct.Struct("<B"),
+    constants.GGUFValueType.INT8: struct.Struct("<b"),
+    constants.GGUFValueType.UINT16: struct.Struct("<H"),
+    constants.GGUFValueType.INT16: struct.Struct("<h"),
+    constants.GGUFValueType.UINT32: U32,
+    constants.GGUFValueType.INT32: struct.Struct("<i"),
+    constants.GGUFValueType.FLOAT32: struct.Struct("<f"),
+    constants.GGUFValueType.BOOL: struct.Struct("<?"),
+    constants.GGUFValueType.UINT64: U64,
+    constants.GGUFValueType.INT64: struct.Struct("<q"),
+    constants.GGUFValueType.FLOAT64: struct.Struct("<d"),
 }
 _OTHER_FILES = {
     b"vers": "it is a Git LFS pointer, not the model itself (git lfs pull fetches that)",
@@ -142,7 +136,7 @@ def _read_preamble(cursor: Cursor) -> tuple[int, int, int]:
 
 def _read_metadata(cursor: Cursor, n_entries: int) -> tuple[dict[str, Any], int]:
     metadata: dict[str, Any] = {}
-    alignment = GGUF_DEFAULT_ALIGNMENT
+    alignment = constants.GGUF_DEFAULT_ALIGNMENT
     for _ in range(n_entries):
         start = cursor.offset
         key = cursor.name("a metadata key")
@@ -155,7 +149,9 @@ def _read_metadata(cursor: Cursor, n_entries: int) -> tuple[dict[str, Any], int]
         metadata[key] = _read_value(cursor, key, value_type)
         if key == "general.alignment":
             alignment = metadata[key]
-            is_power_of_two = value_type == GGUFValueType.UINT32 and alignment.bit_count() == 1
+            is_power_of_two = (
+                value_type == constants.GGUFValueType.UINT32 and alignment.bit_count() == 1
+            )
             if not is_power_of_two:
                 raise cursor.fail(
                     f"general.alignment is {alignment!r:.80}, not a 32-bit power of two", start
@@ -163,20 +159,20 @@ def _read_metadata(cursor: Cursor, n_entries: int) -> tuple[dict[str, Any], int]
     return metadata, alignment
 
 
-def _read_value_type(cursor: Cursor, key: str) -> GGUFValueType:
+def _read_value_type(cursor: Cursor, key: str) -> constants.GGUFValueType:
     start = cursor.offset
     number = cursor.number(U32, f"the type of {key[:80]!r}")
     try:
-        return GGUFValueType(number)
+        return constants.GGUFValueType(number)
     except ValueError:
         raise cursor.fail(f"{key[:80]!r} has the unknown value type {number}", start) from None
 
 
-def _read_value(cursor: Cursor, key: str, value_type: GGUFValueType) -> Any:
+def _read_value(cursor: Cursor, key: str, value_type: constants.GGUFValueType) -> Any:
     what = f"the value of {key[:80]!r}"
-    if value_type == GGUFValueType.ARRAY:
+    if value_type == constants.GGUFValueType.ARRAY:
         return _read_array(cursor, key, what)
-    if value_type == GGUFValueType.STRING:
+    if value_type == constants.GGUFValueType.STRING:
         return cursor.string(what)
     return cursor.number(_SCALARS[value_type], what)
 
@@ -184,9 +180,9 @@ def _read_value(cursor: Cursor, key: str, value_type: GGUFValueType) -> Any:
 def _read_array(cursor: Cursor, key: str, what: str) -> ArraySummary:
     start = cursor.offset
     item_type = _read_value_type(cursor, key)
-    if item_type == GGUFValueType.ARRAY:
+    if item_type == constants.GGUFValueType.ARRAY:
         raise cursor.fail(f"{what} is an array of arrays, which llama.cpp cannot read", start)
-    is_text = item_type == GGUFValueType.STRING
+    is_text = item_type == constants.GGUFValueType.STRING
     n_item_bytes = 8 if is_text else _SCALARS[item_type].size
     n_items = cursor.count(f"items in {what}", n_item_bytes)
     n_kept = min(n_items, _ITEMS_KEPT)
@@ -230,10 +226,10 @@ def _read_tensor(cursor: Cursor) -> TensorInfo:
     start = cursor.offset
     type_number = cursor.number(U32, f"the type of {name!r}")
     try:
-        tensor_type = GGMLQuantizationType(type_number)
+        tensor_type = constants.GGMLQuantizationType(type_number)
     except ValueError:
         raise cursor.fail(f"{name!r} has the unknown type {type_number}", start) from None
-    block_size, n_block_bytes = GGML_QUANT_SIZES[tensor_type]
+    block_size, n_block_bytes = constants.GGML_QUANT_SIZES[tensor_type]
     n_columns = shape[-1] if shape else 1
     if n_columns % block_size:
         raise cursor.fail(

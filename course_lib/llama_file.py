@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gguf import GGMLQuantizationType, GGUFWriter
-from gguf.quants import dequantize
 
 from course_lib.config import ModelConfig
 from course_lib.gguf_cursor import printable
 from course_lib.gguf_file import inspect_gguf
 from course_lib.gguf_header import ArraySummary, TensorInfo
+from course_lib.gguf_package import gguf
 from course_lib.rope import RopeScaling
 
 _READABLE = (
@@ -141,7 +140,7 @@ class LlamaFile:
         return raw.reshape(n_rows, -1)
 
 
-def write_sizes(writer: GGUFWriter, config: ModelConfig) -> None:
+def write_sizes(writer: gguf.GGUFWriter, config: ModelConfig) -> None:
     """Write the numbers of a configuration as `read_config` reads them."""
     writer.add_vocab_size(config.vocab_size)
     writer.add_context_length(config.max_seq_len)
@@ -173,11 +172,11 @@ def read_config(path: str | os.PathLike[str]) -> ModelConfig:
 
 def _dequantize(rows: np.ndarray, tensor: TensorInfo) -> np.ndarray:
     """Turn bytes (n_rows, bytes_per_row) into float32 that no longer depends on the file."""
-    tensor_type = GGMLQuantizationType[tensor.type_name]
+    tensor_type = gguf.GGMLQuantizationType[tensor.type_name]
     values = np.empty((len(rows), tensor.shape[-1]), dtype=np.float32)
     for start in range(0, len(rows), _ROWS_AT_ONCE):  # few at once stay in the processor's cache
         some = slice(start, start + _ROWS_AT_ONCE)
-        values[some] = dequantize(np.array(rows[some]), tensor_type)
+        values[some] = gguf.quants.dequantize(np.array(rows[some]), tensor_type)
     return values
 
 

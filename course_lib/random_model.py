@@ -6,12 +6,10 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-import gguf
 import numpy as np
-from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
-from gguf.quants import dequantize
 
 from course_lib.config import ModelConfig
+from course_lib.gguf_package import gguf
 from course_lib.llama_file import BLOCK_TENSORS, write_sizes
 
 # Where a block keeps its half-precision scales, and their ratio that makes its mean zero. All
@@ -57,7 +55,7 @@ def write_random_model(
     -------
     Path
     """
-    tensor_type = GGMLQuantizationType[type_name]
+    tensor_type = gguf.GGMLQuantizationType[type_name]
     shapes = _tensor_shapes(config, tied)
     extra_tensors = extra_tensors or {}
     writer = gguf.GGUFWriter(path, "llama")
@@ -65,8 +63,8 @@ def write_random_model(
         _describe(writer, config)
         describe(writer)
         for name, shape in shapes.items():
-            stored = tensor_type if len(shape) == 2 else GGMLQuantizationType.F32
-            block_size, n_block_bytes = GGML_QUANT_SIZES[stored]
+            stored = tensor_type if len(shape) == 2 else gguf.GGMLQuantizationType.F32
+            block_size, n_block_bytes = gguf.GGML_QUANT_SIZES[stored]
             n_bytes = int(np.prod(shape)) // block_size * n_block_bytes
             writer.add_tensor_info(name, shape, np.dtype(np.float32), n_bytes, raw_dtype=stored)
         for name, tensor in extra_tensors.items():
@@ -128,7 +126,7 @@ def _pieces(vocab_size: int) -> Iterator[tuple[str, gguf.TokenType]]:
 
 
 def _random_tensor(
-    rng: np.random.Generator, shape: tuple[int, ...], tensor_type: GGMLQuantizationType
+    rng: np.random.Generator, shape: tuple[int, ...], tensor_type: gguf.GGMLQuantizationType
 ) -> np.ndarray:
     """Draw a norm near 1, or a matrix that keeps the size of the vectors it multiplies."""
     if len(shape) == 1:
@@ -138,10 +136,10 @@ def _random_tensor(
         drawn = rng.standard_normal(shape, dtype=np.float32)
         drawn *= std
         return drawn.astype(np.float16) if tensor_type.name == "F16" else drawn
-    block_size, n_block_bytes = GGML_QUANT_SIZES[tensor_type]
+    block_size, n_block_bytes = gguf.GGML_QUANT_SIZES[tensor_type]
     blocks = rng.integers(0, 256, (shape[0], shape[1] // block_size, n_block_bytes), dtype=np.uint8)
     _set_scales(blocks, tensor_type.name, 1.0)
-    sample = dequantize(blocks[:8].reshape(-1, n_block_bytes), tensor_type)
+    sample = gguf.quants.dequantize(blocks[:8].reshape(-1, n_block_bytes), tensor_type)
     _set_scales(blocks, tensor_type.name, std / float(sample.std()))
     return blocks.reshape(shape[0], -1)
 

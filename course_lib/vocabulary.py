@@ -70,9 +70,8 @@ def require_valid_unicode(text: str) -> None:
 
 def read_vocabulary(path: Path) -> Vocabulary:
     """Read ``tokenizer.ggml.*`` of a GGUF file."""
-    from gguf import GGUFReader  # slow to load, and not needed to train a vocabulary
-
     from course_lib.gguf_header import read_header
+    from course_lib.gguf_package import gguf  # slow to load, and not needed for training
 
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}. Check the name, or download the model first.")
@@ -83,7 +82,7 @@ def read_vocabulary(path: Path) -> Vocabulary:
             raise InvalidGGUFError(error.reason, error.offset, str(path)) from None
     metadata = {
         key.removeprefix("tokenizer.ggml."): field.contents()
-        for key, field in GGUFReader(path).fields.items()
+        for key, field in gguf.GGUFReader(path).fields.items()
         if key.startswith("tokenizer.ggml.")
     }
     if metadata.get("model") != "llama" or not {"tokens", "scores"} <= metadata.keys():

@@ -31,6 +31,7 @@ HELPERS = {
     "vocabulary": (2, "tokenizer"),
     "bpe_training": (2, "tokenizer"),
     "activations": (1, "activations"),
+    "gguf_package": (1, "gguf_file"),
     "logit_filters": (1, "sampling"),
     "text_search": (1, "sampling"),
     "llama_file": (3, "llama_file"),

@@ -16,7 +16,7 @@ MODULES = sorted(
     if path.stem not in ("__init__", "__main__")
 )
 HEAVY = {"gguf", "huggingface_hub", "IPython", "ipywidgets", "jinja2", "llama_cpp", "matplotlib"}
-HEAVY |= {"numpy", "psutil", "torch"}
+HEAVY |= {"mistral_common", "numpy", "psutil", "torch"}
 
 
 def loaded_by(module):
@@ -43,7 +43,13 @@ def test_modules_about_text_and_numbers_load_neither_engine_nor_plots_nor_torch(
 
 
 def test_loading_local_llm_leaves_llama_cpp_for_when_a_model_is_loaded():
-    assert not loaded_by("course_lib.local_llm") & {"llama_cpp", "matplotlib", "torch"}
+    unwanted = {"llama_cpp", "matplotlib", "mistral_common", "torch"}
+    assert not loaded_by("course_lib.local_llm") & unwanted
+
+
+def test_gguf_keeps_its_other_uses():
+    program = "import course_lib.gguf_header, sys; import mistral_common; print(len(sys.modules))"
+    subprocess.run([sys.executable, "-c", program], cwd=PACKAGE.parent, check=True)
 
 
 def imported_names(path):
