@@ -31,6 +31,8 @@ HELPERS = {
     "vocabulary": (2, "tokenizer"),
     "bpe_training": (2, "tokenizer"),
     "activations": (1, "activations"),
+    "quantization_blocks": (1, "quantization"),
+    "k_quants": (1, "quantization"),
     "gguf_package": (1, "gguf_file"),
     "logit_filters": (1, "sampling"),
     "text_search": (1, "sampling"),
