@@ -13,6 +13,8 @@ from course_lib.gguf_cursor import printable
 from course_lib.gguf_file import inspect_gguf
 from course_lib.gguf_header import ArraySummary, TensorInfo
 from course_lib.gguf_package import gguf
+from course_lib.quantization import dequantize
+from course_lib.quantization_blocks import BLOCKS
 from course_lib.rope import RopeScaling
 
 _READABLE = (
@@ -31,7 +33,6 @@ BLOCK_TENSORS = {
     "w_down": "ffn_down",
 }
 """What the nine tensors of a block are called in a GGUF, behind ``blk.0.``."""
-_ROWS_AT_ONCE = 32
 _TOP_TENSORS = ("token_embd", "output_norm", "output", "rope_freqs")
 
 
@@ -172,12 +173,10 @@ def read_config(path: str | os.PathLike[str]) -> ModelConfig:
 
 def _dequantize(rows: np.ndarray, tensor: TensorInfo) -> np.ndarray:
     """Turn bytes (n_rows, bytes_per_row) into float32 that no longer depends on the file."""
+    if tensor.type_name in BLOCKS:
+        return dequantize(rows, tensor.type_name)
     tensor_type = gguf.GGMLQuantizationType[tensor.type_name]
-    values = np.empty((len(rows), tensor.shape[-1]), dtype=np.float32)
-    for start in range(0, len(rows), _ROWS_AT_ONCE):  # few at once stay in the processor's cache
-        some = slice(start, start + _ROWS_AT_ONCE)
-        values[some] = gguf.quants.dequantize(np.array(rows[some]), tensor_type)
-    return values
+    return gguf.quants.dequantize(np.array(rows), tensor_type).astype(np.float32, copy=False)
 
 
 def _config(metadata: dict[str, Any]) -> ModelConfig:
