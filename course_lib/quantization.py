@@ -130,68 +130,87 @@ def _from_bf16(blocks: np.ndarray) -> np.ndarray:
 
 
 # --- blocks of 32 with a scale, and perhaps a minimum --------------------------------------
+# Weights stand along the first axis, (32, n_blocks), so that NumPy works on long rows.
 
 
 def _inverse(d: np.ndarray) -> np.ndarray:
     """Return 1 / d, and 0 where there is none: where d is 0, or so small that 1 / d overflows."""
     inverse = np.float32(1) / d
-    return np.where(np.isfinite(inverse), inverse, np.float32(0))[:, None]
+    return np.where(np.isfinite(inverse), inverse, np.float32(0))
 
 
 def _largest(x: np.ndarray) -> np.ndarray:
-    """Return the number of each block that is farthest from 0, with its sign."""
-    where = np.abs(x).argmax(axis=-1)
-    return x[np.arange(len(x)), where] + np.float32(0)  # makes 0 of -0
+    """Return the number of each block that is farthest from 0, with its sign; the first of two."""
+    low, high = x.min(axis=0), x.max(axis=0)
+    largest = np.where(high >= -low, high, low)
+    tied = np.flatnonzero(high == -low)
+    if tied.size:
+        largest[tied] = x[np.abs(x[:, tied]).argmax(axis=0), tied]
+    return largest + np.float32(0)  # makes 0 of -0
+
+
+def _least(x: np.ndarray) -> np.ndarray:
+    """Return the smallest number of each block; of 0 and -0 the first."""
+    least = x.min(axis=0)
+    zero = np.flatnonzero(least == 0)
+    if zero.size:
+        least[zero] = x[x[:, zero].argmin(axis=0), zero]
+    return least
 
 
 def _truncated(x: np.ndarray, inverse: np.ndarray, shift: float, most: int) -> np.ndarray:
     """Return x * inverse + shift, rounded once as a processor does it, cut to whole numbers."""
     exact = x.astype(np.float64)
-    exact *= inverse
+    exact *= inverse.astype(np.float64)
     exact += shift
     q = exact.astype(np.float32).astype(np.uint8)
     return np.minimum(q, most, out=q)
 
 
-def _to_q8_0(x: np.ndarray, blocks: np.ndarray) -> None:
-    d = np.abs(x).max(axis=-1) / np.float32(127)
+def _to_q8_0(numbers: np.ndarray, blocks: np.ndarray) -> None:
+    x = np.ascontiguousarray(numbers.T)
+    d = np.abs(x).max(axis=0) / np.float32(127)
     scaled = x * _inverse(d)
     whole = np.trunc(scaled)
     scaled -= whole
     scaled += scaled
     whole += np.trunc(scaled, out=scaled)  # halves away from 0
-    blocks["d"], blocks["qs"] = d, whole
+    blocks["d"], blocks["qs"] = d, whole.astype(np.int8).T
 
 
 def _from_q8_0(blocks: np.ndarray) -> np.ndarray:
     return blocks["qs"].astype(np.float32) * _column(blocks["d"])
 
 
-def _to_symmetric(x: np.ndarray, blocks: np.ndarray, half: int) -> np.ndarray:
+def _to_symmetric(numbers: np.ndarray, blocks: np.ndarray, half: int) -> np.ndarray:
     """Scale so that the number farthest from 0 becomes -half; returns 0 … 2 * half - 1."""
+    x = np.ascontiguousarray(numbers.T)
     d = _largest(x) / np.float32(-half)
     blocks["d"] = d
     q = _truncated(x, _inverse(d), half + 0.5, 2 * half - 1)
-    q[(d != 0) & ~np.isfinite(np.float32(1) / d)] = 0  # ggml's whole number of infinity
+    q[:, (d != 0) & ~np.isfinite(np.float32(1) / d)] = 0  # ggml's whole number of infinity
     return q
 
 
-def _to_affine(x: np.ndarray, blocks: np.ndarray, most: int) -> np.ndarray:
+def _to_affine(numbers: np.ndarray, blocks: np.ndarray, most: int) -> np.ndarray:
     """Scale so that the smallest number becomes 0 and the largest `most`."""
-    least = x[np.arange(len(x)), x.argmin(axis=-1)]  # the first of equals: 0 or -0
-    d = (x.max(axis=-1) - least) / np.float32(most) + np.float32(0)  # makes 0 of -0
+    x = np.ascontiguousarray(numbers.T)
+    least = _least(x)
+    d = (x.max(axis=0) - least) / np.float32(most) + np.float32(0)  # makes 0 of -0
     blocks["d"], blocks["m"] = d, least
-    return _truncated(x - least[:, None], _inverse(d), 0.5, most)
+    return _truncated(x - least, _inverse(d), 0.5, most)
 
 
 def _pack_low(q: np.ndarray) -> np.ndarray:
     """Put two numbers into a byte: the first half of a block low, the second half high."""
-    return (q[:, :16] & 15) | (q[:, 16:] << 4)
+    return ((q[:16] & 15) | (q[16:] << 4)).T
 
 
 def _pack_high(q: np.ndarray) -> np.ndarray:
     """Collect the fifth bits of a block in 32 bits."""
-    return np.packbits(q >> 4, axis=-1, bitorder="little").view("<u4")[:, 0]
+    places = np.arange(8, dtype=np.uint8)[:, None]
+    four_bytes = np.bitwise_or.reduce((q >> 4).reshape(4, 8, -1) << places, axis=1)
+    return np.ascontiguousarray(four_bytes.T).view("<u4")[:, 0]
 
 
 def _unpack_high(qh: np.ndarray) -> np.ndarray:
