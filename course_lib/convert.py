@@ -6,12 +6,8 @@ import os
 from pathlib import Path
 
 from course_lib.gguf_file import validate_gguf
+from course_lib.model_size import LEVELS
 from course_lib.quiet_engine import captured_chatter
-
-_LEVELS = (
-    *("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K_S", "Q3_K_M"),
-    *("Q3_K_L", "Q4_K_S", "Q4_K_M", "Q5_K_S", "Q5_K_M", "Q6_K"),
-)
 
 
 class ConversionError(RuntimeError):
@@ -48,8 +44,8 @@ def quantize_gguf(
     import llama_cpp
 
     source, output = Path(source), Path(output)
-    if level not in _LEVELS:
-        raise ValueError(f"no level {level!r}. Choose one of: {', '.join(_LEVELS)}.")
+    if level not in LEVELS:
+        raise ValueError(f"no level {level!r}. Choose one of: {', '.join(LEVELS)}.")
     if output.exists() and output.samefile(source):
         raise ValueError(f"{output} is the source itself. Give the output another name.")
     validate_gguf(source)

@@ -10,7 +10,8 @@ import numpy as np
 
 from course_lib.config import ModelConfig
 from course_lib.gguf_package import gguf
-from course_lib.llama_file import BLOCK_TENSORS, write_sizes
+from course_lib.llama_file import write_sizes
+from course_lib.model_size import tensor_shapes
 
 # Where a block keeps its half-precision scales, and their ratio that makes its mean zero. All
 # other bytes may have any value.
@@ -56,7 +57,7 @@ def write_random_model(
     Path
     """
     tensor_type = gguf.GGMLQuantizationType[type_name]
-    shapes = _tensor_shapes(config, tied)
+    shapes = tensor_shapes(config, tied)
     extra_tensors = extra_tensors or {}
     writer = gguf.GGUFWriter(path, "llama")
     try:
@@ -79,28 +80,6 @@ def write_random_model(
     finally:
         writer.close()
     return Path(path)
-
-
-def _tensor_shapes(config: ModelConfig, tied: bool) -> dict[str, tuple[int, ...]]:
-    query_dim, kv_dim = config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim
-    block = {
-        "attention_norm": (config.dim,),
-        "wq": (query_dim, config.dim),
-        "wk": (kv_dim, config.dim),
-        "wv": (kv_dim, config.dim),
-        "wo": (config.dim, query_dim),
-        "ffn_norm": (config.dim,),
-        "w_gate": (config.hidden_dim, config.dim),
-        "w_up": (config.hidden_dim, config.dim),
-        "w_down": (config.dim, config.hidden_dim),
-    }
-    shapes = {"token_embd.weight": (config.vocab_size, config.dim)}
-    for layer in range(config.n_layers):
-        shapes |= {f"blk.{layer}.{BLOCK_TENSORS[part]}.weight": block[part] for part in block}
-    shapes["output_norm.weight"] = (config.dim,)
-    if not tied:
-        shapes["output.weight"] = (config.vocab_size, config.dim)
-    return shapes
 
 
 def _describe(writer: gguf.GGUFWriter, config: ModelConfig) -> None:
