@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from course_lib.engine_loading import load_engine
 from course_lib.engine_turns import EngineError
 from course_lib.gguf_file import validate_gguf
-from course_lib.quiet_engine import captured_chatter
 
 if TYPE_CHECKING:
     from llama_cpp import Llama
@@ -83,28 +84,21 @@ def _engine(
     validate_gguf(path)
     n_ctx = max(len(ids), 8)
     kv_type = llama_cpp.GGML_TYPE_F32 if kv_type is None else kv_type
-    with captured_chatter() as chatter:
-        try:
-            engine = llama_cpp.Llama(
-                os.fspath(path),
-                n_ctx=n_ctx,
-                n_batch=n_ctx,
-                n_ubatch=n_ctx,
-                type_k=kv_type,
-                type_v=kv_type,
-                flash_attn=False,
-                logits_all=True,
-                verbose=False,
-            )
-        except (ValueError, RuntimeError, AssertionError) as error:
-            raise EngineError(
-                f"llama.cpp could not load {path}: {chatter.first_error() or error}"
-            ) from None
-        try:
-            n_vocab = engine.n_vocab()
-            bad = [i for i in ids if not 0 <= i < n_vocab]
-            if bad or not len(ids):
-                raise EngineError(f"{bad or 'no ids'}: ids from 0 to {n_vocab - 1} are needed.")
-            yield engine
-        finally:
-            engine.close()
+    engine = load_engine(
+        Path(path),
+        n_ctx=n_ctx,
+        n_batch=n_ctx,
+        n_ubatch=n_ctx,
+        type_k=kv_type,
+        type_v=kv_type,
+        flash_attn=False,
+        logits_all=True,
+    )
+    try:
+        n_vocab = engine.n_vocab()
+        bad = [i for i in ids if not 0 <= i < n_vocab]
+        if bad or not len(ids):
+            raise EngineError(f"{bad or 'no ids'}: ids from 0 to {n_vocab - 1} are needed.")
+        yield engine
+    finally:
+        engine.close()

@@ -140,3 +140,14 @@ def printable(text: str) -> str:
     '서울 \\x1b[31m'
     """
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def padded(n_bytes: int, alignment: int) -> int:
+    """Round up to a multiple of the alignment.
+
+    Examples
+    --------
+    >>> padded(33, 32)
+    64
+    """
+    return (n_bytes + alignment - 1) // alignment * alignment

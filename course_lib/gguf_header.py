@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, BinaryIO, NamedTuple
 
-from course_lib.gguf_cursor import U32, U64, Cursor
+from course_lib.gguf_cursor import U32, U64, Cursor, padded
 from course_lib.gguf_package import constants
 
 _MAX_DIMS = 4
@@ -210,8 +210,8 @@ def _read_tensors(cursor: Cursor, n_tensors: int, alignment: int) -> list[Tensor
             )
         names.add(tensor.name)
         tensors.append(tensor)
-        expected += _padded(tensor.n_bytes, alignment)
-    return _place(cursor, tensors, _padded(cursor.offset, alignment))
+        expected += padded(tensor.n_bytes, alignment)
+    return _place(cursor, tensors, padded(cursor.offset, alignment))
 
 
 def _read_tensor(cursor: Cursor) -> TensorInfo:
@@ -264,7 +264,3 @@ def _place(cursor: Cursor, tensors: list[TensorInfo], data_start: int) -> list[T
             cursor.size_bytes,
         )
     return placed
-
-
-def _padded(n_bytes: int, alignment: int) -> int:
-    return (n_bytes + alignment - 1) // alignment * alignment

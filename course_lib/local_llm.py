@@ -14,6 +14,7 @@ import numpy as np
 
 from course_lib import TINY_MODEL_PATH
 from course_lib.chat_template import Message, encode_chat
+from course_lib.engine_loading import load_engine
 from course_lib.engine_options import EngineSettings, GenerationOptions
 from course_lib.engine_turns import EngineError, EngineTurns
 from course_lib.gguf_file import inspect_gguf
@@ -96,7 +97,12 @@ class LocalLLM:
         # Held in every call into llama.cpp, so that `close` never frees what is being used.
         self._computing = threading.Lock()
         self._tokenizing = threading.Lock()  # apart, because counting should not wait for a step
-        self._llama: Llama | None = _load(self.path, self.n_ctx, settings)
+        self._llama: Llama | None = load_engine(
+            self.path,
+            n_ctx=self.n_ctx,
+            n_threads=settings.n_threads,
+            n_gpu_layers=settings.n_gpu_layers,
+        )
 
     def generate(self, prompt: str, **options: object) -> str:
         """Continue `prompt` and return the new text.
@@ -344,21 +350,3 @@ def _token_bytes(engine: Llama, token_id: int) -> bytes:
         buffer = ctypes.create_string_buffer(-n_bytes)
         n_bytes = llama_cpp.llama_token_to_piece(*arguments, buffer, len(buffer), 0, False)
     return buffer.raw[:n_bytes]
-
-
-def _load(path: Path, n_ctx: int, settings: EngineSettings) -> Llama:
-    from llama_cpp import Llama
-
-    try:
-        with captured_chatter() as chatter:
-            return Llama(
-                model_path=str(path),
-                n_ctx=n_ctx,
-                n_threads=settings.n_threads,
-                n_gpu_layers=settings.n_gpu_layers,
-                verbose=False,
-            )
-    except Exception as error:
-        raise EngineError(
-            f"llama.cpp cannot load {path.name}: {chatter.first_error() or error}"
-        ) from None

@@ -14,6 +14,7 @@ from course_lib.config import ModelConfig
 from course_lib.feed_forward import gated
 from course_lib.kv_cache import KVCache
 from course_lib.llama_file import BLOCK_TENSORS, LlamaFile
+from course_lib.model_size import tensor_shapes
 from course_lib.rms_norm import rms_norm
 from course_lib.rope import apply_rope, engine_angles
 
@@ -326,26 +327,8 @@ class Transformer:
 
 def _require_tensors(file: LlamaFile) -> None:
     """Check every tensor before the first is used, so that nothing fails half way."""
-    c = file.config
-    query_dim, kv_dim = c.n_heads * c.head_dim, c.n_kv_heads * c.head_dim
-    shapes = {
-        "attn_norm": (c.dim,),
-        "attn_q": (query_dim, c.dim),
-        "attn_k": (kv_dim, c.dim),
-        "attn_v": (kv_dim, c.dim),
-        "attn_output": (c.dim, query_dim),
-        "ffn_norm": (c.dim,),
-        "ffn_gate": (c.hidden_dim, c.dim),
-        "ffn_up": (c.hidden_dim, c.dim),
-        "ffn_down": (c.dim, c.hidden_dim),
-    }
-    file.require("token_embd.weight", (c.vocab_size, c.dim))
-    file.require("output_norm.weight", (c.dim,))
-    if "output.weight" in file:
-        file.require("output.weight", (c.vocab_size, c.dim))
+    for name, shape in tensor_shapes(file.config, tied="output.weight" not in file).items():
+        file.require(name, shape)
     if "rope_freqs.weight" in file:
-        file.require("rope_freqs.weight", (c.head_dim // 2,))
-    for layer in range(c.n_layers):
-        for name, shape in shapes.items():
-            file.require(f"blk.{layer}.{name}.weight", shape)
+        file.require("rope_freqs.weight", (file.config.head_dim // 2,))
     file.require_no_others()

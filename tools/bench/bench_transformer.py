@@ -3,8 +3,6 @@
 Three comparisons on the same weights: decoding against nothing but its matrix–vector products,
 and decoding and prefill against the Llama that one writes on a first afternoon, whose angles and
 masks are float64 and turn everything that they touch into float64.
-
-Named alone (``python -m tools.bench lazy``), see bench_lazy.py for a model of 7B size.
 """
 
 from __future__ import annotations

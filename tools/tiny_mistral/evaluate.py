@@ -16,6 +16,7 @@ import numpy as np
 from course_lib import TINY_MODEL_PATH
 from course_lib.chat_template import Message
 from course_lib.local_llm import LocalLLM
+from course_lib.sampling import softmax
 from course_lib.tokenizer import Tokenizer
 from tools.tiny_mistral import corpus
 from tools.tiny_mistral.world import LANGUAGES, load_world
@@ -126,9 +127,7 @@ def branch_probabilities(
     That of its first token: the options of a branch differ there.
     """
     prefix_ids = tokenizer.encode(prefix)
-    logits = llm.next_logits(prefix_ids).astype(np.float64)
-    probabilities = np.exp(logits - logits.max())
-    probabilities /= probabilities.sum()
+    probabilities = softmax(llm.next_logits(prefix_ids).astype(np.float64))
     first_ids = [tokenizer.encode(prefix + option)[len(prefix_ids)] for option in options]
     return [float(probabilities[i]) for i in first_ids]
 
