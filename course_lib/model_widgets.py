@@ -134,9 +134,8 @@ def sampling_explorer(
         after = filtered()
         n_kept = int((after > 0).sum())
         share = float(before[after > 0].sum())
-        return (
-            f"{n_kept} tokens stay, with {share:.0%} of the probability: {entropy(after):.1f} bits"
-        )
+        bits = entropy(after)
+        return f"tokens that stay: {n_kept}, with {share:.0%} of the probability, {bits:.1f} bits"
 
     return _follow([temperature, k, p, m], draw, describe)
 

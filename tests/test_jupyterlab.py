@@ -96,7 +96,7 @@ def opened(lab, browser):  # noqa: F811
     [
         ("02_embeddings_and_positions", "distance", "distance 500:", r"distance 50[1-9]:"),
         ("03_attention", "head", "▁간다 →", r"▁간다 → "),
-        ("05_sampling", "top-k", "2048 tokens stay", r"^3 tokens stay"),
+        ("05_sampling", "top-k", "tokens that stay: 2048", r"^tokens that stay: 3,"),
     ],
 )
 def test_sliders_change_what_is_shown(opened, lesson, label, before, after):

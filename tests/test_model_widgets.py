@@ -63,14 +63,14 @@ def test_the_sampling_explorer_says_what_stays(tiny_tokenizer):
     logits = np.log(np.full(2048, 0.1 / 2044, np.float32))
     logits[300:304] = np.log(np.float32([0.4, 0.3, 0.15, 0.05]))
     temperature, k, p, m, words, picture = sampling_explorer(logits, tiny_tokenizer).children
-    assert words.value.startswith("2048 tokens stay, with 100% of the probability")
+    assert words.value.startswith("tokens that stay: 2048, with 100% of the probability")
     before = bytes(picture.value)
     p.value = 0.6
-    assert words.value == "2 tokens stay, with 70% of the probability: 1.0 bits"
+    assert words.value == "tokens that stay: 2, with 70% of the probability, 1.0 bits"
     assert bytes(picture.value) != before
     p.value, k.value = 1.0, 3
-    assert words.value.startswith("3 tokens stay, with 85%")
+    assert words.value.startswith("tokens that stay: 3, with 85%")
     k.value, m.value = 0, 0.5
-    assert words.value.startswith("2 tokens stay")
+    assert words.value.startswith("tokens that stay: 2,")
     m.value, temperature.value = 0, 0
-    assert words.value == "1 tokens stay, with 40% of the probability: 0.0 bits"
+    assert words.value == "tokens that stay: 1, with 40% of the probability, 0.0 bits"
