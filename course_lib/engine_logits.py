@@ -12,10 +12,12 @@ import numpy as np
 
 from course_lib.engine_loading import load_engine
 from course_lib.engine_turns import EngineError
-from course_lib.gguf_file import validate_gguf
+from course_lib.gguf_file import inspect_gguf, validate_gguf
 
 if TYPE_CHECKING:
     from llama_cpp import Llama
+
+_WINDOW_TOKENS = 512  # what llama.cpp's own measurement of perplexity reads at once
 
 
 def engine_logits(path: str | os.PathLike[str], ids: Sequence[int]) -> np.ndarray:
@@ -47,7 +49,8 @@ def engine_logits(path: str | os.PathLike[str], ids: Sequence[int]) -> np.ndarra
     >>> engine_logits(TINY_MODEL_PATH, [1, 300, 301]).shape
     (3, 2048)
     """
-    with _engine(path, ids) as engine:
+    with _engine(path, n_ctx=len(ids)) as engine:
+        _require_ids(engine, ids)
         engine.eval(list(ids))
         return np.array(engine.scores[: len(ids)], dtype=np.float32)
 
@@ -69,20 +72,65 @@ def engine_state_bytes(path: str | os.PathLike[str], ids: Sequence[int]) -> int:
     """
     import llama_cpp
 
-    with _engine(path, ids, kv_type=llama_cpp.GGML_TYPE_F16) as engine:
+    with _engine(path, n_ctx=len(ids), kv_type=llama_cpp.GGML_TYPE_F16) as engine:
+        _require_ids(engine, ids)
         engine.eval(list(ids))
         return llama_cpp.llama_state_seq_get_size(engine.ctx, 0)
 
 
+def engine_window_logits(
+    path: str | os.PathLike[str], text: str
+) -> Iterator[tuple[list[int], np.ndarray]]:
+    """Let llama.cpp read a text of any length, one window after the other.
+
+    The model is loaded once and runs as it does by default. Each window begins with the begin-of-sequence token, if the model
+    has one, so that every token of the text is predicted exactly once.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Of a GGUF; raises what `engine_logits` raises.
+    text : str
+        Plain text: ``<s>`` in it is three characters.
+
+    Yields
+    ------
+    ids : list of int, length n_tokens
+        Of a window, at most 512 or what the model was made for.
+    logits : np.ndarray of float32, shape (n_tokens, vocab_size)
+        A new array each time.
+
+    Examples
+    --------
+    >>> from course_lib import TINY_MODEL_PATH
+    >>> [(len(ids), logits.shape) for ids, logits in engine_window_logits(TINY_MODEL_PATH, "나는")]
+    [(2, (2, 2048))]
+    """
+    import llama_cpp
+
+    info = inspect_gguf(path)
+    n_trained = info.metadata.get(f"{info.architecture}.context_length", _WINDOW_TOKENS)
+    n_window = min(_WINDOW_TOKENS, n_trained) if isinstance(n_trained, int) else _WINDOW_TOKENS
+    with _engine(path, n_ctx=n_window, kv_type=llama_cpp.GGML_TYPE_F16) as engine:
+        starts = [engine.token_bos()] if engine._model.add_bos_token() else []
+        ids = engine.tokenize(text.encode(), add_bos=False, special=False) if text else []
+        n_step = n_window - len(starts)
+        for start in range(0, len(ids), n_step):
+            window = starts + ids[start : start + n_step]
+            engine.reset()
+            engine.eval(window)
+            yield window, np.array(engine.scores[: len(window)], dtype=np.float32)
+
+
 @contextmanager
 def _engine(
-    path: str | os.PathLike[str], ids: Sequence[int], kv_type: int | None = None
+    path: str | os.PathLike[str], n_ctx: int, kv_type: int | None = None
 ) -> Iterator[Llama]:
-    """Load a model with room for `ids`, and free it at the end."""
+    """Load a model that keeps the logits of every position, and free it at the end."""
     import llama_cpp
 
     validate_gguf(path)
-    n_ctx = max(len(ids), 8)
+    n_ctx = max(n_ctx, 8)
     kv_type = llama_cpp.GGML_TYPE_F32 if kv_type is None else kv_type
     engine = load_engine(
         Path(path),
@@ -95,10 +143,13 @@ def _engine(
         logits_all=True,
     )
     try:
-        n_vocab = engine.n_vocab()
-        bad = [i for i in ids if not 0 <= i < n_vocab]
-        if bad or not len(ids):
-            raise EngineError(f"{bad or 'no ids'}: ids from 0 to {n_vocab - 1} are needed.")
         yield engine
     finally:
         engine.close()
+
+
+def _require_ids(engine: Llama, ids: Sequence[int]) -> None:
+    n_vocab = engine.n_vocab()
+    bad = [i for i in ids if not 0 <= i < n_vocab]
+    if bad or not len(ids):
+        raise EngineError(f"{bad or 'no ids'}: ids from 0 to {n_vocab - 1} are needed.")

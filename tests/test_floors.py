@@ -36,6 +36,7 @@ HELPERS = {
     "gguf_package": (1, "gguf_file"),
     "logit_filters": (1, "sampling"),
     "text_search": (1, "sampling"),
+    "progress_bar": (1, "progress_bar"),
     "llama_file": (3, "llama_file"),
     "random_model": (3, "random_model"),
     "container_limits": (3, "hardware"),

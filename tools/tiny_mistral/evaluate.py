@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 
 from course_lib import TINY_MODEL_PATH
-from course_lib.chat_template import Message
+from course_lib.benchmark import QualityCase, measure_quality
 from course_lib.local_llm import LocalLLM
 from course_lib.sampling import softmax
 from course_lib.tokenizer import Tokenizer
@@ -25,56 +25,31 @@ CASES_PATH = TINY_MODEL_PATH.with_name("quality_cases.jsonl")
 SEED = 7  # of the names and of the turns between; training draws with another
 N_RECALLS = 40  # for each language and each number of turns between
 LEAST_LETTERS = {"en": 7, "ko": 3}
-MAX_TOKENS = 64
 
 
-@dataclass(frozen=True)
-class Case:
-    """A question with the words that a right answer holds.
-
-    Attributes
-    ----------
-    category : str
-        ``capitals``, ``sums``, ``recall_1`` … (turns between name and question), ``glossary``.
-    language : str
-    messages : list of {"role": ..., "content": ...}
-    keywords : list of str
-        Every one of them must occur in the answer.
-    """
-
-    category: str
-    language: str
-    messages: list[Message]
-    keywords: list[str]
-
-    def is_answered_by(self, text: str) -> bool:
-        """Tell whether `text` holds every keyword."""
-        return all(keyword in text for keyword in self.keywords)
-
-
-def capital_cases() -> Iterator[Case]:
+def capital_cases() -> Iterator[QualityCase]:
     """Ask for every capital in the phrasings that training never used for it."""
     for language, index in product(LANGUAGES, range(len(load_world()["countries"]))):
         capital = corpus.country_words(index, language)["capital"]
         for question_index in sorted(corpus.held_out_questions(language, index)):
             question, _ = corpus.capital_question(index, question_index, language)
-            yield Case("capitals", language, [corpus.ask(question)], [capital])
+            yield QualityCase("capitals", language, [corpus.ask(question)], [capital])
 
 
-def sum_cases() -> Iterator[Case]:
+def sum_cases() -> Iterator[QualityCase]:
     """Ask for every sum that training never showed, in both orders."""
     rng = np.random.default_rng(SEED)
     for language, (a, b) in product(LANGUAGES, corpus.inferred_sums()):
         question, _ = corpus.sum_exchange(rng, language, (a, b))
         # the full stop in English keeps 1 from passing for 12
         expected = f"{a} + {b} = {a + b}{ENDINGS[language]}"
-        yield Case("sums", language, [corpus.ask(question)], [expected])
+        yield QualityCase("sums", language, [corpus.ask(question)], [expected])
 
 
 ENDINGS = {"en": ".", "ko": "입니다"}
 
 
-def recall_cases() -> Iterator[Case]:
+def recall_cases() -> Iterator[QualityCase]:
     """Give a name that training never used, talk of other things, ask for the name."""
     rng = np.random.default_rng(SEED)
     for n_between, language in product((1, 2, 3), LANGUAGES):
@@ -84,39 +59,33 @@ def recall_cases() -> Iterator[Case]:
             messages, name = corpus.recall_case(rng, language, n_between)
             if len(name) < LEAST_LETTERS[language]:  # training may have drawn a short name, too
                 continue
-            yield Case(f"recall_{n_between}", language, messages, [answer.format(name)])
+            yield QualityCase(f"recall_{n_between}", language, messages, [answer.format(name)])
             n_asked += 1
 
 
-def glossary_cases() -> Iterator[Case]:
+def glossary_cases() -> Iterator[QualityCase]:
     """Ask for every term of the course."""
     for language, entry in product(LANGUAGES, load_world()["glossary"]["entries"]):
         question, _ = corpus.glossary_question(entry, 0, language)
         term = entry["en" if language == "en" else "ko"][0].removeprefix("a ").removeprefix("an ")
-        yield Case("glossary", language, [corpus.ask(question)], [term[1:], entry[language][2]])
+        keywords = [term[1:], entry[language][2]]
+        yield QualityCase("glossary", language, [corpus.ask(question)], keywords)
 
 
-def all_cases() -> list[Case]:
+def all_cases() -> list[QualityCase]:
     """Return every evaluation question, always the same ones."""
     return [*capital_cases(), *sum_cases(), *recall_cases(), *glossary_cases()]
 
 
 def write_cases(path: Path = CASES_PATH) -> None:
     """Write the questions one JSON object a line."""
-    lines = [json.dumps(asdict(case), ensure_ascii=False) for case in all_cases()]
+    lines = [json.dumps(as_json(case), ensure_ascii=False) for case in all_cases()]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def accuracy(llm: LocalLLM, cases: list[Case]) -> tuple[dict[str, float], list[tuple[Case, str]]]:
-    """Return the share of right answers by ``category language``, and the wrong answers."""
-    right: dict[str, list[bool]] = {}
-    wrong = []
-    for case in cases:
-        text = llm.chat(case.messages, max_tokens=MAX_TOKENS)
-        right.setdefault(f"{case.category} {case.language}", []).append(case.is_answered_by(text))
-        if not case.is_answered_by(text):
-            wrong.append((case, text))
-    return {key: float(np.mean(values)) for key, values in right.items()}, wrong
+def as_json(case: QualityCase) -> dict[str, object]:
+    """Return the fields of a question that say something."""
+    return {name: value for name, value in asdict(case).items() if value is not None}
 
 
 def branch_probabilities(
@@ -152,12 +121,16 @@ def story_branches(llm: LocalLLM) -> list[tuple[str, list[float], list[float]]]:
 def main() -> None:
     """Print every figure of the model card, and the wrong answers."""
     with LocalLLM(TINY_MODEL_PATH) as llm:
-        shares, wrong = accuracy(llm, all_cases())
+        scores = {
+            language: measure_quality(llm, [x for x in all_cases() if x.language == language])
+            for language in LANGUAGES
+        }
         branches = story_branches(llm)
-    for key, share in shares.items():
-        print(f"{key:14} {share:6.1%}")
-    for case, text in wrong:
-        print(f"  wrong: {case.messages[-1]['content']} → {text} (wanted {case.keywords})")
+    for language, found in scores.items():
+        for category, (n_right, n_cases) in found.by_category.items():
+            print(f"{category:10} {language} {n_right / n_cases:6.1%}")
+        for case, text in found.wrong:
+            print(f"  wrong: {case.messages[-1]['content']} → {text} (wanted {case.keywords})")
     errors = [np.abs(np.subtract(true, found)).max() for _, true, found in branches]
     print(f"story branches: {len(branches)}, largest error {max(errors):.3f}")
     for (name, true, found), error in zip(branches, errors, strict=True):
