@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
@@ -142,7 +142,7 @@ def measure_quality(
     return QualityScores(len(cases) - len(wrong), len(cases), by_category, wrong)
 
 
-def perplexity(path: str | os.PathLike[str], text: str) -> float:
+def perplexity(path: str | os.PathLike[str], text: str | Sequence[str]) -> float:
     """Return how many tokens a model hesitates between, on average, at each token of a text.
 
     It is the exponential of the mean surprise, in nats, of every token but the first of a window
@@ -153,7 +153,8 @@ def perplexity(path: str | os.PathLike[str], text: str) -> float:
     ----------
     path : str or path-like
         Of a GGUF; llama.cpp runs it.
-    text : str
+    text : str or sequence of str
+        Of several texts, each is read by itself.
 
     Returns
     -------
@@ -184,7 +185,7 @@ def perplexity(path: str | os.PathLike[str], text: str) -> float:
 
 
 def kl_divergence(
-    reference: str | os.PathLike[str], path: str | os.PathLike[str], text: str
+    reference: str | os.PathLike[str], path: str | os.PathLike[str], text: str | Sequence[str]
 ) -> float:
     """Return how far a model's predictions are from those of a reference, in nats a token.
 
@@ -197,7 +198,8 @@ def kl_divergence(
     reference, path : str or path-like
         Two GGUF files with the same vocabulary; llama.cpp runs both. Raises what `perplexity`
         raises, and ValueError for different vocabularies.
-    text : str
+    text : str or sequence of str
+        Of several texts, each is read by itself.
 
     Returns
     -------

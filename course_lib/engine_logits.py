@@ -79,19 +79,19 @@ def engine_state_bytes(path: str | os.PathLike[str], ids: Sequence[int]) -> int:
 
 
 def engine_window_logits(
-    path: str | os.PathLike[str], text: str
+    path: str | os.PathLike[str], text: str | Sequence[str]
 ) -> Iterator[tuple[list[int], np.ndarray]]:
     """Let llama.cpp read a text of any length, one window after the other.
 
-    The model is loaded once and runs as it does by default. Each window begins with the begin-of-sequence token, if the model
-    has one, so that every token of the text is predicted exactly once.
+    The model is loaded once and runs as it does by default. Each window begins with the
+    begin-of-sequence token, if the model has one, so that every token is predicted exactly once.
 
     Parameters
     ----------
     path : str or path-like
         Of a GGUF; raises what `engine_logits` raises.
-    text : str
-        Plain text: ``<s>`` in it is three characters.
+    text : str or sequence of str
+        Plain text: ``<s>`` in it is three characters. Of several, each begins a new window.
 
     Yields
     ------
@@ -113,13 +113,14 @@ def engine_window_logits(
     n_window = min(_WINDOW_TOKENS, n_trained) if isinstance(n_trained, int) else _WINDOW_TOKENS
     with _engine(path, n_ctx=n_window, kv_type=llama_cpp.GGML_TYPE_F16) as engine:
         starts = [engine.token_bos()] if engine._model.add_bos_token() else []
-        ids = engine.tokenize(text.encode(), add_bos=False, special=False) if text else []
         n_step = n_window - len(starts)
-        for start in range(0, len(ids), n_step):
-            window = starts + ids[start : start + n_step]
-            engine.reset()
-            engine.eval(window)
-            yield window, np.array(engine.scores[: len(window)], dtype=np.float32)
+        for part in [text] if isinstance(text, str) else text:
+            ids = engine.tokenize(part.encode(), add_bos=False, special=False) if part else []
+            for start in range(0, len(ids), n_step):
+                window = starts + ids[start : start + n_step]
+                engine.reset()
+                engine.eval(window)
+                yield window, np.array(engine.scores[: len(window)], dtype=np.float32)
 
 
 @contextmanager

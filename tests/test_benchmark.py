@@ -67,6 +67,12 @@ def test_every_token_of_a_long_text_is_predicted_once():
     assert len(windows) > 2
 
 
+def test_several_texts_are_read_apart():
+    texts = ["The capital of France is Paris.", "나는 학교에 간다"]
+    windows = [window for window, _ in engine_window_logits(TINY_MODEL_PATH, texts)]
+    assert windows == [raw_log_probabilities(TINY_MODEL_PATH, text)[0] for text in texts]
+
+
 def test_a_model_that_knows_nothing_hesitates_between_about_all_tokens(tmp_path):
     path = write_random_model(tmp_path / "r.gguf", TINY_MISTRAL, rng=np.random.default_rng(0))
     assert 1000 < perplexity(path, TEXT) < 8000  # random logits are worse than none: 2,048
