@@ -159,6 +159,15 @@ def write_sizes(writer: gguf.GGUFWriter, config: ModelConfig) -> None:
         writer.add_sliding_window(config.sliding_window)
 
 
+def write_rope_scaling(writer: gguf.GGUFWriter, scaling: RopeScaling) -> None:
+    """Write how RoPE was stretched, if it was."""
+    if scaling.kind == "none":
+        return
+    writer.add_rope_scaling_type(gguf.RopeScalingType(scaling.kind))
+    writer.add_rope_scaling_factor(scaling.factor)
+    writer.add_rope_scaling_orig_ctx_len(scaling.original_seq_len)
+
+
 def read_config(path: str | os.PathLike[str]) -> ModelConfig:
     """Read the sizes of a model; raises as `LlamaFile` does.
 

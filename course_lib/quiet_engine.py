@@ -7,7 +7,7 @@ import re
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
@@ -38,6 +38,37 @@ class Chatter:
 
 
 @contextmanager
+def captured_log(on_line: Callable[[str], object] = lambda line: None) -> Iterator[Chatter]:
+    """Catch what llama.cpp logs, and nothing else: what Python writes meanwhile is seen.
+
+    Other threads wait for their turn to capture.
+
+    Parameters
+    ----------
+    on_line : callable
+        Gets whatever is logged, as soon as it is.
+    """
+    import llama_cpp
+    from llama_cpp._logger import llama_log_callback
+
+    chatter = Chatter()
+
+    @llama_cpp.llama_log_callback
+    def keep(level: int, text: bytes, _: object) -> None:
+        line = text.decode(errors="replace")
+        if level == _ERROR_LEVEL:
+            chatter.errors.append(line)
+        on_line(line)
+
+    with _capturing:
+        llama_cpp.llama_log_set(keep, None)
+        try:
+            yield chatter
+        finally:
+            llama_cpp.llama_log_set(llama_log_callback, None)
+
+
+@contextmanager
 def captured_chatter() -> Iterator[Chatter]:
     """Catch what llama.cpp logs, and what C code writes to file descriptor 2.
 
@@ -51,31 +82,13 @@ def captured_chatter() -> Iterator[Chatter]:
     >>> chatter.first_error()
     'llama_model_load: error: no such tensor'
     """
-    chatter = Chatter()
-    with _capturing, _log_into(chatter), _scratch_file() as file:
+    with captured_log() as chatter, _scratch_file() as file:
         try:
             with _stderr_into(file):
                 yield chatter
         finally:
             file.seek(0)
             chatter.stderr = file.read().decode(errors="replace")
-
-
-@contextmanager
-def _log_into(chatter: Chatter) -> Iterator[None]:
-    import llama_cpp
-    from llama_cpp._logger import llama_log_callback
-
-    @llama_cpp.llama_log_callback
-    def keep_errors(level: int, text: bytes, _: object) -> None:
-        if level == _ERROR_LEVEL:
-            chatter.errors.append(text.decode(errors="replace"))
-
-    llama_cpp.llama_log_set(keep_errors, None)
-    try:
-        yield
-    finally:
-        llama_cpp.llama_log_set(llama_log_callback, None)
 
 
 @contextmanager

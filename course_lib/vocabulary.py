@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from course_lib.gguf_cursor import InvalidGGUFError
+
+if TYPE_CHECKING:
+    from gguf import GGUFWriter
 
 SPACE = "▁"  # U+2581: how a space is written inside a piece
 
@@ -52,6 +56,39 @@ class Vocabulary:
 
     def __len__(self) -> int:
         return len(self.pieces)
+
+
+def write_vocabulary(
+    writer: GGUFWriter,
+    vocabulary: Vocabulary,
+    *,
+    add_bos: bool = True,
+    chat_template: str | None = None,
+) -> None:
+    """Write a vocabulary into a GGUF as `read_vocabulary` reads it.
+
+    Parameters
+    ----------
+    writer : gguf.GGUFWriter
+    vocabulary : Vocabulary
+    add_bos : bool
+        Whether llama.cpp puts the begin-of-sequence token before a text.
+    chat_template : str, optional
+        How messages become a text, in the template language Jinja.
+    """
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(vocabulary.pieces)
+    writer.add_token_scores(vocabulary.scores)
+    writer.add_token_types(vocabulary.token_types)
+    writer.add_bos_token_id(vocabulary.bos_id)
+    writer.add_eos_token_id(vocabulary.eos_id)
+    if TokenType.UNKNOWN in vocabulary.token_types:
+        writer.add_unk_token_id(vocabulary.token_types.index(TokenType.UNKNOWN))
+    writer.add_add_bos_token(add_bos)
+    writer.add_add_eos_token(False)
+    writer.add_add_space_prefix(vocabulary.add_space_prefix)
+    if chat_template is not None:
+        writer.add_chat_template(chat_template)
 
 
 def require_valid_unicode(text: str) -> None:

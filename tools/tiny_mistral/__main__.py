@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import torch
 
@@ -11,6 +12,7 @@ from course_lib.config import TINY_MISTRAL
 from course_lib.tokenizer import Tokenizer
 from tools.tiny_mistral import evaluate
 from tools.tiny_mistral.export import read_state, write_gguf
+from tools.tiny_mistral.hugging_face import write_checkpoint
 from tools.tiny_mistral.train import PHASES, SEED, TorchMistral, train
 from tools.tiny_mistral.vocabulary import train_vocabulary
 
@@ -24,7 +26,17 @@ def main() -> None:
         default="learn",
         help="phase to start with; a later one goes on from the present file (default: learn)",
     )
-    start = list(PHASES).index(parser.parse_args().start)
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="FOLDER",
+        help="train nothing: write the present model as a Hugging Face checkpoint",
+    )
+    options = parser.parse_args()
+    if options.checkpoint:
+        print(write_checkpoint(options.checkpoint))
+        return
+    start = list(PHASES).index(options.start)
 
     vocabulary = train_vocabulary()
     torch.manual_seed(SEED)

@@ -12,7 +12,7 @@ import torch
 from course_lib.chat_template import JINJA_TEMPLATE
 from course_lib.config import ModelConfig
 from course_lib.llama_file import write_sizes
-from course_lib.tokenizer import Vocabulary
+from course_lib.vocabulary import Vocabulary, write_vocabulary
 
 BLOCK_TENSORS = {
     "attention_norm": "attn_norm",
@@ -60,7 +60,7 @@ def write_gguf(
     writer = gguf.GGUFWriter(path, "llama")
     write_description(writer)
     write_sizes(writer, config)
-    write_vocabulary(writer, vocabulary)
+    write_vocabulary(writer, vocabulary, chat_template=JINJA_TEMPLATE)
     for name, tensor in state.items():
         data = tensor.detach().float().numpy()
         writer.add_tensor(gguf_name(name), data.astype(np.float32 if data.ndim == 1 else dtype))
@@ -81,18 +81,3 @@ def write_description(writer: gguf.GGUFWriter) -> None:
     writer.add_license("apache-2.0")
     writer.add_languages(["ko", "en"])
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
-
-
-def write_vocabulary(writer: gguf.GGUFWriter, vocabulary: Vocabulary) -> None:
-    """Write the pieces in SentencePiece's form, and the chat template."""
-    writer.add_tokenizer_model("llama")
-    writer.add_token_list(vocabulary.pieces)
-    writer.add_token_scores(vocabulary.scores)
-    writer.add_token_types(vocabulary.token_types)
-    writer.add_bos_token_id(vocabulary.bos_id)
-    writer.add_eos_token_id(vocabulary.eos_id)
-    writer.add_unk_token_id(0)
-    writer.add_add_bos_token(True)
-    writer.add_add_eos_token(False)
-    writer.add_add_space_prefix(vocabulary.add_space_prefix)
-    writer.add_chat_template(JINJA_TEMPLATE)
