@@ -175,7 +175,9 @@ def _write_shards(directory: Path, file: LlamaFile, dtype: str, n_shards: int) -
         shard = f"model-{number:05}-of-{n_shards:05}.safetensors"
         _write_safetensors(directory / shard, file, part, dtype)
         weight_map |= {hf_tensor_name(name): shard for name in part}
-    _write_json(directory / "model.safetensors.index.json", {"weight_map": weight_map})
+    n_bytes = sum(shard.stat().st_size for shard in directory.glob("*.safetensors"))
+    index = {"metadata": {"total_size": n_bytes}, "weight_map": weight_map}
+    _write_json(directory / "model.safetensors.index.json", index)
 
 
 def _write_safetensors(path: Path, file: LlamaFile, names: list[str], dtype: str) -> None:
