@@ -6,7 +6,6 @@ import ctypes
 import os
 import platform
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,31 +14,8 @@ from typing import NamedTuple
 import psutil
 
 from course_lib.container_limits import ContainerLimits, container_limits
+from course_lib.cpu_features import cpu_features, cpuinfo, read_text, sysctl
 
-# What llama.cpp has faster code for, under the names that an operating system may use.
-_FEATURE_NAMES = {
-    "AVX": ("avx", "avx1.0"),
-    "AVX2": ("avx2",),
-    "AVX_VNNI": ("avx_vnni",),
-    "AVX512F": ("avx512f",),
-    "AVX512_VBMI": ("avx512vbmi", "avx512_vbmi"),
-    "AVX512_VNNI": ("avx512_vnni", "avx512vnni"),
-    "AVX512_BF16": ("avx512_bf16",),
-    "AMX_INT8": ("amx_int8",),
-    "FMA": ("fma",),
-    "F16C": ("f16c",),
-    "BMI2": ("bmi2",),
-    "NEON": ("neon", "asimd"),
-    "FP16": ("asimdhp", "feat_fp16"),
-    "DOTPROD": ("asimddp", "feat_dotprod"),
-    "I8MM": ("i8mm", "feat_i8mm"),
-    "BF16": ("bf16", "feat_bf16"),
-    "SVE": ("sve",),
-    "SVE2": ("sve2",),
-    "SME": ("sme", "feat_sme"),
-}
-# IsProcessorFeaturePresent numbers, from winnt.h
-_WINDOWS_FEATURES = {"avx": 39, "avx2": 40, "avx512f": 41, "neon": 19, "asimddp": 43}
 _GPU_KINDS = (1, 2)  # GGML_BACKEND_DEVICE_TYPE_GPU and _IGPU
 
 
@@ -109,7 +85,7 @@ def detect_hardware(directory: str | os.PathLike[str] = ".", *, root: Path = Pat
         logical_cores=logical_cores,
         ram_bytes=ram_bytes,
         available_ram_bytes=int(min(memory.available, limits.available_bytes, ram_bytes)),
-        cpu_features=_cpu_features(root),
+        cpu_features=cpu_features(root),
         gpus=llama_cpp_gpus(),
         disk_free_bytes=_disk_free_bytes(Path(directory)),
     )
@@ -160,7 +136,7 @@ def _core_counts(root: Path, limits: ContainerLimits) -> tuple[int, int]:
     """Logical and physical cores that this process may keep busy."""
     usable = _usable_cpus()
     topology = root / "sys" / "devices" / "system" / "cpu"
-    cores = {_read(topology / f"cpu{i}" / "topology" / "thread_siblings_list") for i in usable}
+    cores = {read_text(topology / f"cpu{i}" / "topology" / "thread_siblings_list") for i in usable}
     is_listed = "" not in cores  # only Linux has such lists, and some containers hide them
     n_physical = len(cores) if is_listed else psutil.cpu_count(logical=False) or len(usable)
     n_allowed = max(int(min(len(usable), limits.n_cpus)), 1)
@@ -176,60 +152,14 @@ def _usable_cpus() -> list[int]:
 
 def _cpu_name(root: Path) -> str:
     if sys.platform == "darwin":
-        name = _sysctl("-n", "machdep.cpu.brand_string")
+        name = sysctl("-n", "machdep.cpu.brand_string")
     elif sys.platform == "win32":
         name = _windows_cpu_name()
     else:
-        name = _cpuinfo(root).get("model name") or _read(
+        name = cpuinfo(root).get("model name") or read_text(
             root / "sys" / "firmware" / "devicetree" / "base" / "model"
         )
     return name.strip(" \0\n") or platform.processor() or platform.machine()
-
-
-def _cpu_features(root: Path) -> tuple[str, ...]:
-    if sys.platform == "darwin":
-        found = _macos_features(_sysctl("machdep.cpu", "hw.optional"))
-    elif sys.platform == "win32":
-        is_present = ctypes.windll.kernel32.IsProcessorFeaturePresent
-        found = {name for name, number in _WINDOWS_FEATURES.items() if is_present(number)}
-    else:
-        cpuinfo = _cpuinfo(root)
-        found = set((cpuinfo.get("flags") or cpuinfo.get("Features") or "").lower().split())
-    return tuple(name for name, aliases in _FEATURE_NAMES.items() if found & set(aliases))
-
-
-def _macos_features(listing: str) -> set[str]:
-    r"""Find the features in the lines of ``sysctl machdep.cpu hw.optional``.
-
-    Examples
-    --------
-    >>> sorted(_macos_features("hw.optional.neon: 1\nhw.optional.arm.FEAT_SME: 0"))
-    ['neon']
-    """
-    found: set[str] = set()
-    for line in listing.lower().splitlines():
-        key, _, value = line.partition(": ")
-        if key.startswith("machdep.cpu.") and key.endswith("features"):
-            found.update(value.split())
-        elif key.startswith("hw.optional.") and value == "1":
-            found.add(key.rpartition(".")[2])
-    return found
-
-
-def _cpuinfo(root: Path) -> dict[str, str]:
-    """Read what ``/proc/cpuinfo`` says of the first processor."""
-    first = _read(root / "proc" / "cpuinfo").split("\n\n")[0]
-    pairs = (line.partition(":") for line in first.splitlines())
-    return {key.strip(): value.strip() for key, _, value in pairs}
-
-
-def _sysctl(*arguments: str) -> str:
-    try:
-        command = ["/usr/sbin/sysctl", *arguments]
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=2)
-        return done.stdout
-    except (OSError, subprocess.SubprocessError):
-        return ""
 
 
 def _windows_cpu_name() -> str:
@@ -248,10 +178,3 @@ def _disk_free_bytes(directory: Path) -> int:
     candidates = (directory, *directory.absolute().parents)
     existing = next((d for d in candidates if d.exists()), Path.cwd())
     return shutil.disk_usage(existing).free
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace").strip()
-    except OSError:
-        return ""

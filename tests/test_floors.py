@@ -41,6 +41,9 @@ HELPERS = {
     "hf_vocabulary": (3, "hf_vocabulary"),
     "hf_checkpoint": (3, "hf_checkpoint"),
     "progress_bar": (1, "progress_bar"),
+    "tensor_layout": (2, "model_size"),
+    "memory_estimate": (2, "memory_estimate"),
+    "cpu_features": (2, "hardware"),
     "llama_file": (3, "llama_file"),
     "random_model": (3, "random_model"),
     "container_limits": (3, "hardware"),
@@ -59,6 +62,7 @@ HELPERS = {
 }
 # Imports from the same floor that are meant, each with its reason
 NEIGHBOURS = {
+    ("memory_estimate", "gguf_file"): "tells the memory of a file that is there",
     ("doctor", "plots"): "asks where the Hangul font is, to say so if it is missing",
     ("model_plots", "plots"): "shares the accent colour",
     ("download", "model_catalog"): "looks up what it downloads",

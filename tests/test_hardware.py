@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from course_lib import hardware
+from course_lib import cpu_features, hardware
 from course_lib.container_limits import ContainerLimits, container_limits
 from course_lib.hardware import Gpu, detect_hardware, llama_cpp_gpus
 
@@ -159,8 +159,8 @@ def test_arm_names_its_board_and_features(tmp_path, monkeypatch):
 )
 def test_macos_features_are_read_from_sysctl(monkeypatch, listing, features):
     monkeypatch.setattr(hardware.sys, "platform", "darwin")
-    monkeypatch.setattr(hardware, "_sysctl", lambda *arguments: listing)
-    assert hardware._cpu_features(Path("/")) == features
+    monkeypatch.setattr(cpu_features, "sysctl", lambda *arguments: listing)
+    assert cpu_features.cpu_features.__wrapped__(Path("/")) == features
 
 
 # --- containers

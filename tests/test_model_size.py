@@ -10,9 +10,10 @@ from course_lib import TINY_MODEL_PATH
 from course_lib.config import MISTRAL_7B_V02, MISTRAL_7B_V03, TINY_MISTRAL
 from course_lib.convert import quantize_gguf
 from course_lib.gguf_file import inspect_gguf
-from course_lib.model_size import _BLOCKS, LEVELS, gguf_bytes, tensor_shapes, tensor_types
+from course_lib.model_size import LEVELS, gguf_bytes, tensor_shapes, tensor_types
 from course_lib.quantization_blocks import QuantizationError
 from course_lib.random_model import write_random_model
+from course_lib.tensor_layout import BLOCK_SIZES
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -61,7 +62,7 @@ def test_shapes_hold_every_weight():
 
 
 def test_block_sizes_are_those_of_the_gguf_package():
-    for name, sizes in _BLOCKS.items():
+    for name, sizes in BLOCK_SIZES.items():
         assert sizes == gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType[name]]
 
 
