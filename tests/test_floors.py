@@ -44,6 +44,7 @@ HELPERS = {
     "tensor_layout": (2, "model_size"),
     "memory_estimate": (2, "memory_estimate"),
     "cpu_features": (2, "hardware"),
+    "hub_transfer": (3, "download"),
     "llama_file": (3, "llama_file"),
     "random_model": (3, "random_model"),
     "container_limits": (3, "hardware"),
