@@ -1,8 +1,9 @@
-"""What this processor can do for which llama.cpp has faster code."""
+"""What this processor is called, and what it can do for which llama.cpp has faster code."""
 
 from __future__ import annotations
 
 import ctypes
+import platform
 import subprocess
 import sys
 from functools import cache
@@ -44,14 +45,38 @@ def cpu_features(root: Path = Path("/")) -> tuple[str, ...]:
         Where ``proc`` lies on Linux.
     """
     if sys.platform == "darwin":
-        found = _macos_features(sysctl("machdep.cpu", "hw.optional"))
+        found = _macos_features(_sysctl("machdep.cpu", "hw.optional"))
     elif sys.platform == "win32":
         is_present = ctypes.windll.kernel32.IsProcessorFeaturePresent
         found = {name for name, number in _WINDOWS_FEATURES.items() if is_present(number)}
     else:
-        info = cpuinfo(root)
+        info = _cpuinfo(root)
         found = set((info.get("flags") or info.get("Features") or "").lower().split())
     return tuple(name for name, aliases in _FEATURE_NAMES.items() if found & set(aliases))
+
+
+def cpu_name(root: Path = Path("/")) -> str:
+    """Return the processor's own name."""
+    if sys.platform == "darwin":
+        name = _sysctl("-n", "machdep.cpu.brand_string")
+    elif sys.platform == "win32":
+        name = _windows_cpu_name()
+    else:
+        name = _cpuinfo(root).get("model name") or read_text(
+            root / "sys" / "firmware" / "devicetree" / "base" / "model"
+        )
+    return name.strip(" \0\n") or platform.processor() or platform.machine()
+
+
+def _windows_cpu_name() -> str:
+    import winreg
+
+    key = r"HARDWARE\DESCRIPTION\System\CentralProcessor\0"
+    try:
+        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, key) as handle:
+            return str(winreg.QueryValueEx(handle, "ProcessorNameString")[0])
+    except OSError:
+        return ""
 
 
 def _macos_features(listing: str) -> set[str]:
@@ -72,14 +97,14 @@ def _macos_features(listing: str) -> set[str]:
     return found
 
 
-def cpuinfo(root: Path) -> dict[str, str]:
+def _cpuinfo(root: Path) -> dict[str, str]:
     """Read what ``/proc/cpuinfo`` says of the first processor."""
     first = read_text(root / "proc" / "cpuinfo").split("\n\n")[0]
     pairs = (line.partition(":") for line in first.splitlines())
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
-def sysctl(*arguments: str) -> str:
+def _sysctl(*arguments: str) -> str:
     """Ask macOS; empty when it does not answer."""
     try:
         command = ["/usr/sbin/sysctl", *arguments]

@@ -18,12 +18,21 @@ class EngineSettings:
     Attributes
     ----------
     n_ctx : int or None
-        Tokens that prompt and answer may have together; None takes what the model was made
-        for, at most 4096.
-    n_threads : int or None
-        Threads that compute; None takes llama.cpp's choice.
-    n_gpu_layers : int
+        Tokens that prompt and answer may have together.
+    n_threads, n_threads_batch : int or None
+        Threads that compute new tokens, and those that compute a prompt.
+    n_batch : int or None
+        Tokens of a prompt that are computed together.
+    n_gpu_layers : int or None
         Layers kept on a GPU; -1 for all.
+    use_mmap : bool or None
+        Whether the file is mapped into memory instead of read.
+    use_mlock : bool
+        Whether the system is forbidden to move the model out of memory.
+
+    Notes
+    -----
+    What is None is chosen for the machine by `course_lib.hardware.recommend_settings`.
 
     Raises
     ------
@@ -33,14 +42,23 @@ class EngineSettings:
 
     n_ctx: int | None = None
     n_threads: int | None = None
-    n_gpu_layers: int = 0
+    n_threads_batch: int | None = None
+    n_batch: int | None = None
+    n_gpu_layers: int | None = None
+    use_mmap: bool | None = None
+    use_mlock: bool = False
 
     def __post_init__(self) -> None:
-        if self.n_ctx is not None:
-            _require_integer("n_ctx", self.n_ctx, 1, _MAX_N_CTX)
-        if self.n_threads is not None:
-            _require_integer("n_threads", self.n_threads, 1, _MAX_N_THREADS)
-        _require_integer("n_gpu_layers", self.n_gpu_layers, -1, 2**31 - 1)
+        ranges = {
+            "n_ctx": (1, _MAX_N_CTX),
+            "n_threads": (1, _MAX_N_THREADS),
+            "n_threads_batch": (1, _MAX_N_THREADS),
+            "n_batch": (1, _MAX_N_CTX),
+            "n_gpu_layers": (-1, 2**31 - 1),
+        }
+        for name, (least, most) in ranges.items():
+            if getattr(self, name) is not None:
+                _require_integer(name, getattr(self, name), least, most)
 
 
 @dataclass(frozen=True)

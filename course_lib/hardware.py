@@ -1,30 +1,34 @@
-"""What this machine has for running a model, as far as this process may use it."""
+"""What this machine has for running a model, and the settings of llama.cpp that suit it."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 import shutil
-import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import psutil
 
+from course_lib.config import ModelConfig
 from course_lib.container_limits import ContainerLimits, container_limits
-from course_lib.cpu_features import cpu_features, cpuinfo, read_text, sysctl
+from course_lib.cpu_features import cpu_features, cpu_name, read_text
+from course_lib.engine_options import EngineSettings
+from course_lib.gguf_file import GGUFInfo, inspect_gguf
+from course_lib.gpu_devices import Gpu, llama_cpp_gpus
+from course_lib.memory_estimate import MemoryEstimate, estimate_memory
 
-_GPU_KINDS = (1, 2)  # GGML_BACKEND_DEVICE_TYPE_GPU and _IGPU
+DEFAULT_N_CTX = 4096
+_N_BATCH = 512  # more tokens at once gain nothing on a processor
+_LEAST_N_CTX = 512
+_SPARE_GPU_BYTES = 500_000_000  # for compute buffers, and for the screen
+_SPARE_SHARE = 0.1  # of the memory that is left, for everybody else
+_LEVELS_BY_QUALITY = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K")
+_USUAL_LEVEL = "Q4_K_M"
 
 
-class Gpu(NamedTuple):
-    """A graphics processor that llama.cpp can use."""
-
-    name: str
-    free_bytes: int
-    total_bytes: int
+class ModelTooLargeError(ValueError):
+    """A model that this machine has no memory for; the message says what would fit."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ def detect_hardware(directory: str | os.PathLike[str] = ".", *, root: Path = Pat
     return Hardware(
         os=platform.system(),
         machine=platform.machine(),
-        cpu_name=_cpu_name(root),
+        cpu_name=cpu_name(root),
         physical_cores=physical_cores,
         logical_cores=logical_cores,
         ram_bytes=ram_bytes,
@@ -91,45 +95,169 @@ def detect_hardware(directory: str | os.PathLike[str] = ".", *, root: Path = Pat
     )
 
 
-def llama_cpp_gpus() -> tuple[Gpu, ...]:
-    """List the GPUs among llama.cpp's own devices; empty when it cannot be loaded.
+def recommend_settings(
+    model_path: str | os.PathLike[str],
+    hardware: Hardware | None = None,
+    n_ctx: int | None = None,
+) -> EngineSettings:
+    """Choose llama.cpp's settings for a model on a machine.
 
-    Loading llama.cpp for the first time takes about a tenth of a second.
+    One thread for each physical core that this process may use; all layers on the GPU, or as many
+    as fit; a context that fits into the memory that is left.
+
+    Parameters
+    ----------
+    model_path : path to a GGUF
+    hardware : Hardware, optional
+        This machine when left out.
+    n_ctx : int, optional
+        Tokens of context that are wanted; else what the model was made for, at most 4096.
+
+    Returns
+    -------
+    EngineSettings
+
+    Raises
+    ------
+    ModelTooLargeError
+        When not even a short context fits, or not the one that is wanted.
+    InvalidGGUFError, FileNotFoundError, IsADirectoryError, PermissionError
+        As `inspect_gguf`.
+
+    Examples
+    --------
+    >>> from course_lib import TINY_MODEL_PATH
+    >>> recommend_settings(TINY_MODEL_PATH).n_ctx
+    512
     """
+    info = inspect_gguf(model_path)
+    hardware = hardware or detect_hardware(info.path.parent)
+    n_trained = info.metadata.get(f"{info.architecture}.context_length")
+    n_usual = min(n_trained, DEFAULT_N_CTX) if isinstance(n_trained, int) else DEFAULT_N_CTX
+    n_gpu_layers = _gpu_layers(info, hardware, n_ctx or n_usual)
+    settings = EngineSettings(
+        n_ctx=n_ctx or n_usual,
+        n_threads=hardware.physical_cores,
+        n_threads_batch=hardware.physical_cores,
+        n_batch=_N_BATCH,
+        n_gpu_layers=n_gpu_layers,
+    )
+    if n_gpu_layers:  # most of it lies in the memory of the GPU
+        return replace(settings, use_mmap=True)
+    estimate = _fitting_estimate(info, hardware, n_ctx, n_usual)
+    if estimate is None:  # a file that does not say its sizes
+        return replace(settings, use_mmap=True)
+    n_ctx, memory = estimate
+    return replace(settings, n_ctx=n_ctx, use_mmap=memory.evictable > 0)
+
+
+def recommend_quantization(
+    config: ModelConfig, hardware: Hardware, quality_priority: bool = False
+) -> str:
+    """Choose the level at which a model fits into a machine.
+
+    Parameters
+    ----------
+    config : ModelConfig
+    hardware : Hardware
+    quality_priority : bool
+        Whether to take the best level that fits. Otherwise it is Q4_K_M where that fits, which is
+        smaller and faster, and hardly worse.
+
+    Returns
+    -------
+    str
+        Such as ``"Q4_K_M"``.
+
+    Raises
+    ------
+    ModelTooLargeError
+        When no level fits.
+
+    Examples
+    --------
+    >>> from course_lib.config import TINY_MISTRAL
+    >>> recommend_quantization(TINY_MISTRAL, detect_hardware(), quality_priority=True)
+    'Q8_0'
+    """
+    levels = _LEVELS_BY_QUALITY
+    if not quality_priority:
+        levels = levels[levels.index(_USUAL_LEVEL) :]
+    for level in levels:
+        if _needed_bytes(config, level, hardware) <= _usable_bytes(hardware):
+            return level
+    smallest = _needed_bytes(config, levels[-1], hardware)
+    raise ModelTooLargeError(
+        f"a model of {config.n_params / 1e9:.1f} billion weights takes {smallest / 1e9:.1f} GB "
+        f"even at {levels[-1]}, and {_usable_bytes(hardware) / 1e9:.1f} GB are free here. Take a "
+        "smaller model: select_model names one."
+    )
+
+
+def _needed_bytes(config: ModelConfig, level: str, hardware: Hardware) -> int:
+    n_ctx = min(config.max_seq_len, DEFAULT_N_CTX)
+    return estimate_memory(config, level, n_ctx, features=hardware.cpu_features).total
+
+
+def _usable_bytes(hardware: Hardware) -> int:
+    """Bytes that a model may take and leave some to others."""
+    gpu = max((gpu.free_bytes - _SPARE_GPU_BYTES for gpu in hardware.gpus), default=0)
+    return max(gpu, int(hardware.available_ram_bytes * (1 - _SPARE_SHARE)))
+
+
+def _fitting_estimate(
+    info: GGUFInfo, hardware: Hardware, wanted: int | None, n_usual: int
+) -> tuple[int, MemoryEstimate] | None:
+    """Halve the context until it fits; one that was asked for must fit as it is."""
+    n_ctx = wanted or n_usual
+    while True:
+        try:
+            memory = estimate_memory(info.path, n_ctx=n_ctx, features=hardware.cpu_features)
+        except ValueError:
+            return None
+        # A mapped file may be larger than memory: slow, but it runs
+        needed = memory.total - memory.evictable
+        if needed <= hardware.available_ram_bytes:
+            return n_ctx, memory
+        if wanted or n_ctx <= _LEAST_N_CTX:
+            raise ModelTooLargeError(
+                f"{info.path.name} with a context of {n_ctx:,} tokens takes {needed / 1e9:.1f} GB "
+                f"of memory, and this machine has {hardware.available_ram_bytes / 1e9:.1f} GB "
+                "left. Ask for a smaller n_ctx, close other programs, or take a smaller model."
+            )
+        n_ctx //= 2
+
+
+def _gpu_layers(info: GGUFInfo, hardware: Hardware, n_ctx: int) -> int:
+    """Count the layers, from the last one, that fit into the free memory of the largest GPU.
+
+    -1 stands for all of them, and the output with them.
+    """
+    free_bytes = max((gpu.free_bytes for gpu in hardware.gpus), default=0) - _SPARE_GPU_BYTES
+    n_layers = info.metadata.get(f"{info.architecture}.block_count", 0)
+    if free_bytes <= 0 or not isinstance(n_layers, int) or not n_layers:
+        return 0
+    sizes = [0] * n_layers
+    others = 0
+    for tensor in info.tensors:
+        layer = tensor.name.split(".")[1] if tensor.name.startswith("blk.") else ""
+        if layer.isdecimal() and int(layer) < n_layers:
+            sizes[int(layer)] += tensor.n_bytes
+        elif not tensor.name.startswith("token_embd"):
+            others += tensor.n_bytes
     try:
-        devices = _ggml_devices()
-    except (ImportError, OSError, RuntimeError, AttributeError):  # missing, or another version
-        return ()
-    return tuple(gpu for kind, gpu in devices if kind in _GPU_KINDS)
-
-
-def _ggml_devices() -> list[tuple[int, Gpu]]:
-    """Kind (0 is the processor itself), name and memory of each device."""
-    from llama_cpp import llama_cpp as bindings
-    from llama_cpp._ctypes_extensions import load_shared_library
-    from llama_cpp._logger import set_verbose
-
-    set_verbose(False)  # or CUDA announces itself on stderr
-    bindings.llama_backend_init()  # loads backends that come as libraries of their own
-    registry = load_shared_library("ggml", bindings._base_path)
-    base = load_shared_library("ggml-base", bindings._base_path)
-    registry.ggml_backend_dev_count.restype = ctypes.c_size_t
-    registry.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
-    registry.ggml_backend_dev_get.restype = ctypes.c_void_p
-    n_devices = registry.ggml_backend_dev_count()
-    return [_ggml_device(base, registry.ggml_backend_dev_get(i)) for i in range(n_devices)]
-
-
-def _ggml_device(base: ctypes.CDLL, device: int) -> tuple[int, Gpu]:
-    pointer, size = ctypes.c_void_p(device), ctypes.c_size_t
-    base.ggml_backend_dev_name.restype = ctypes.c_char_p
-    base.ggml_backend_dev_description.restype = ctypes.c_char_p
-    free_bytes, total_bytes = size(), size()
-    base.ggml_backend_dev_memory(pointer, ctypes.byref(free_bytes), ctypes.byref(total_bytes))
-    short = base.ggml_backend_dev_name(pointer).decode(errors="replace")
-    long = base.ggml_backend_dev_description(pointer).decode(errors="replace")
-    gpu = Gpu(f"{long} ({short})", free_bytes.value, total_bytes.value)
-    return base.ggml_backend_dev_type(pointer), gpu
+        kv_bytes = estimate_memory(info.path, n_ctx=n_ctx).kv_cache // n_layers
+    except ValueError:
+        kv_bytes = 0
+    if sum(sizes) + n_layers * kv_bytes + others <= free_bytes:
+        return -1
+    n_fitting = 0
+    for size in reversed(sizes):
+        free_bytes -= size + kv_bytes
+        if free_bytes < 0:
+            break
+        n_fitting += 1
+    return n_fitting
 
 
 def _core_counts(root: Path, limits: ContainerLimits) -> tuple[int, int]:
@@ -148,29 +276,6 @@ def _usable_cpus() -> list[int]:
         return psutil.Process().cpu_affinity()
     except AttributeError:  # macOS pins no process
         return list(range(psutil.cpu_count() or 1))
-
-
-def _cpu_name(root: Path) -> str:
-    if sys.platform == "darwin":
-        name = sysctl("-n", "machdep.cpu.brand_string")
-    elif sys.platform == "win32":
-        name = _windows_cpu_name()
-    else:
-        name = cpuinfo(root).get("model name") or read_text(
-            root / "sys" / "firmware" / "devicetree" / "base" / "model"
-        )
-    return name.strip(" \0\n") or platform.processor() or platform.machine()
-
-
-def _windows_cpu_name() -> str:
-    import winreg
-
-    key = r"HARDWARE\DESCRIPTION\System\CentralProcessor\0"
-    try:
-        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, key) as handle:
-            return str(winreg.QueryValueEx(handle, "ProcessorNameString")[0])
-    except OSError:
-        return ""
 
 
 def _disk_free_bytes(directory: Path) -> int:

@@ -7,32 +7,25 @@ import ctypes
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from course_lib import TINY_MODEL_PATH
 from course_lib.chat_template import Message, encode_chat
 from course_lib.engine_loading import load_engine
 from course_lib.engine_options import EngineSettings, GenerationOptions
 from course_lib.engine_turns import EngineError, EngineTurns
 from course_lib.gguf_file import inspect_gguf
-from course_lib.hardware import detect_hardware
-from course_lib.llama_file import UnsupportedModelError, read_config
+from course_lib.hardware import ModelTooLargeError, recommend_settings
+from course_lib.model_lookup import find_model
 from course_lib.quiet_engine import captured_chatter
 from course_lib.stop_strings import until_stop
 from course_lib.tokenizer import Tokenizer, require_valid_unicode
 
 if TYPE_CHECKING:
     from llama_cpp import Llama
-
-DEFAULT_N_CTX = 4096
-_LARGE_CONTEXT_BYTES = 10**9
-
-
-class ModelNotFoundError(FileNotFoundError):
-    """There is no model of this name, and no such file."""
 
 
 class ContextOverflowError(ValueError):
@@ -61,8 +54,18 @@ class LocalLLM:
     Parameters
     ----------
     model : str or path
-        ``"tiny"`` for the model that comes with the course, or a GGUF file.
+        ``"tiny"`` for the model that comes with the course, a name of the catalogue such as
+        ``"mistral-7b-instruct"``, or a GGUF file.
     settings : EngineSettings, optional
+        What is None in it is chosen for this machine.
+
+    Attributes
+    ----------
+    path : Path
+    settings : EngineSettings
+        As the model was loaded.
+    n_ctx : int
+        Tokens that prompt and answer may have together.
 
     Raises
     ------
@@ -85,24 +88,16 @@ class LocalLLM:
     ) -> None:
         self.path = find_model(model)
         info = inspect_gguf(self.path)  # refuses a damaged file before C code sees it
-        settings = settings or EngineSettings()
-        n_trained = info.metadata.get(f"{info.architecture}.context_length", DEFAULT_N_CTX)
-        self.n_ctx = settings.n_ctx or min(n_trained, DEFAULT_N_CTX)
+        self.settings = _completed(settings or EngineSettings(), self.path)
+        self.n_ctx = self.settings.n_ctx
         self._template = str(info.metadata.get("tokenizer.chat_template", ""))
         self._has_sentencepiece = info.metadata.get("tokenizer.ggml.model") == "llama"
         self._tokenizer: Tokenizer | None = None
-        if settings.n_gpu_layers == 0:  # else the context lies in the memory of the GPU
-            _require_memory(self.path, self.n_ctx)
         self._turns = EngineTurns()
         # Held in every call into llama.cpp, so that `close` never frees what is being used.
         self._computing = threading.Lock()
         self._tokenizing = threading.Lock()  # apart, because counting should not wait for a step
-        self._llama: Llama | None = load_engine(
-            self.path,
-            n_ctx=self.n_ctx,
-            n_threads=settings.n_threads,
-            n_gpu_layers=settings.n_gpu_layers,
-        )
+        self._llama: Llama | None = load_engine(self.path, **asdict(self.settings))
 
     def generate(self, prompt: str, **options: object) -> str:
         """Continue `prompt` and return the new text.
@@ -300,43 +295,14 @@ class LocalLLM:
         return None if ends_text else _token_bytes(engine, token_id)
 
 
-def find_model(model: str | os.PathLike[str]) -> Path:
-    """Return the file of a model.
-
-    Raises
-    ------
-    ModelNotFoundError
-        Says which names and files would do.
-
-    Examples
-    --------
-    >>> find_model("tiny").name
-    'tiny-mistral-f16.gguf'
-    """
-    path = TINY_MODEL_PATH if model == "tiny" else Path(model)
-    if path.is_file():
-        return path
-    raise ModelNotFoundError(
-        f"no model {os.fspath(model)!r}: it is neither 'tiny' nor a file. Give the path of a "
-        ".gguf file; a relative one starts in the folder of the notebook."
-    )
-
-
-def _require_memory(path: Path, n_ctx: int) -> None:
-    """Refuse a context that does not fit, before the system ends the whole process for it."""
+def _completed(settings: EngineSettings, path: Path) -> EngineSettings:
+    """Fill in what was left to the machine; EngineError when the model does not fit into it."""
     try:
-        config = read_config(path)
-    except UnsupportedModelError:  # not of the Llama family: its sizes have other names
-        return
-    n_bytes = 2 * 2 * config.n_layers * config.n_kv_heads * config.head_dim * n_ctx  # K, V in F16
-    if n_bytes < _LARGE_CONTEXT_BYTES:
-        return
-    n_available = detect_hardware().available_ram_bytes
-    if n_bytes > n_available:
-        raise EngineError(
-            f"a context of {n_ctx:,} tokens takes {n_bytes / 1e9:.1f} GB for keys and values, and "
-            f"this machine has {n_available / 1e9:.1f} GB of memory left. Ask for a smaller n_ctx."
-        )
+        chosen = asdict(recommend_settings(path, n_ctx=settings.n_ctx))
+    except ModelTooLargeError as error:
+        raise EngineError(str(error)) from None
+    wanted = {name: value for name, value in asdict(settings).items() if value is not None}
+    return EngineSettings(**(chosen | wanted))
 
 
 def _token_bytes(engine: Llama, token_id: int) -> bytes:

@@ -6,15 +6,29 @@ import platform
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import gguf
+import numpy as np
 import psutil
 import pytest
 
-from course_lib import cpu_features, hardware
+from course_lib import TINY_MODEL_PATH, cpu_features, gpu_devices, hardware
+from course_lib.config import MISTRAL_7B_V03, TINY_MISTRAL
 from course_lib.container_limits import ContainerLimits, container_limits
-from course_lib.hardware import Gpu, detect_hardware, llama_cpp_gpus
+from course_lib.gpu_devices import Gpu, llama_cpp_gpus
+from course_lib.hardware import (
+    ModelTooLargeError,
+    detect_hardware,
+    recommend_quantization,
+    recommend_settings,
+)
+from course_lib.llama_file import write_sizes
+from course_lib.memory_estimate import estimate_memory
+from course_lib.model_size import gguf_bytes, tensor_shapes
+from course_lib.random_model import write_random_model
 
 GIB = 1 << 30
 
@@ -88,7 +102,7 @@ def test_affinity_lowers_the_number_of_cores():
 
 def test_llama_cpp_sees_the_memory_that_psutil_sees():
     pytest.importorskip("llama_cpp")
-    processor = next(device for kind, device in hardware._ggml_devices() if kind == 0)
+    processor = next(device for kind, device in gpu_devices._ggml_devices() if kind == 0)
     assert processor.total_bytes == psutil.virtual_memory().total
 
 
@@ -97,7 +111,7 @@ def test_llama_cpp_sees_the_memory_that_psutil_sees():
 
 def test_only_graphics_processors_count_as_gpus(monkeypatch):
     devices = [(kind, Gpu(f"device {kind}", kind, kind)) for kind in range(5)]
-    monkeypatch.setattr(hardware, "_ggml_devices", lambda: devices)
+    monkeypatch.setattr(gpu_devices, "_ggml_devices", lambda: devices)
     assert llama_cpp_gpus() == (Gpu("device 1", 1, 1), Gpu("device 2", 2, 2))
 
 
@@ -106,7 +120,7 @@ def test_without_llama_cpp_there_are_no_gpus(monkeypatch, error):
     def fail():
         raise error("libllama is missing")
 
-    monkeypatch.setattr(hardware, "_ggml_devices", fail)
+    monkeypatch.setattr(gpu_devices, "_ggml_devices", fail)
     assert llama_cpp_gpus() == ()
 
 
@@ -158,8 +172,8 @@ def test_arm_names_its_board_and_features(tmp_path, monkeypatch):
     ],
 )
 def test_macos_features_are_read_from_sysctl(monkeypatch, listing, features):
-    monkeypatch.setattr(hardware.sys, "platform", "darwin")
-    monkeypatch.setattr(cpu_features, "sysctl", lambda *arguments: listing)
+    monkeypatch.setattr(cpu_features.sys, "platform", "darwin")
+    monkeypatch.setattr(cpu_features, "_sysctl", lambda *arguments: listing)
     assert cpu_features.cpu_features.__wrapped__(Path("/")) == features
 
 
@@ -242,3 +256,89 @@ def test_machine_is_as_small_as_its_container(tmp_path, monkeypatch):
     machine = detect_hardware(root=tree(tmp_path, files))
     assert (machine.ram_bytes, machine.available_ram_bytes) == (2 * GIB, GIB)
     assert (machine.physical_cores, machine.logical_cores) == (1, 1)
+
+
+# --- settings
+
+
+@pytest.fixture(scope="module")
+def machine():
+    return replace(detect_hardware(), gpus=(), available_ram_bytes=16_000_000_000)
+
+
+def test_settings_are_one_thread_a_core_and_the_trained_context(machine):
+    settings = recommend_settings(TINY_MODEL_PATH, replace(machine, physical_cores=6))
+    assert (settings.n_threads, settings.n_threads_batch, settings.n_ctx) == (6, 6, 512)
+    assert settings.n_gpu_layers == 0 and settings.use_mmap
+
+
+def test_limits_of_a_container_are_kept(tmp_path, monkeypatch):
+    limits = ContainerLimits(n_cpus=1, memory_bytes=2e9, available_bytes=1.8e9)
+    monkeypatch.setattr(hardware, "container_limits", lambda root: limits)
+    config = replace(MISTRAL_7B_V03, n_layers=2, vocab_size=2048)
+    path = write_random_model(tmp_path / "r.gguf", config, "Q4_0", rng=np.random.default_rng(0))
+    settings = recommend_settings(path)
+    assert settings.n_threads == settings.n_threads_batch == 1
+    memory = estimate_memory(path, n_ctx=settings.n_ctx, use_mmap=settings.use_mmap)
+    assert memory.total <= 1.8e9
+
+
+def test_a_context_shrinks_until_it_fits(tmp_path, machine):
+    path = write_random_model(
+        tmp_path / "r.gguf", replace(TINY_MISTRAL, max_seq_len=8192), rng=np.random.default_rng(0)
+    )
+    small = replace(machine, available_ram_bytes=50_000_000)
+    settings = recommend_settings(path, small)
+    assert settings.n_ctx == 2048
+    with pytest.raises(ModelTooLargeError, match=r"4,096 tokens takes .* smaller n_ctx"):
+        recommend_settings(path, small, n_ctx=4096)
+
+
+def test_what_fits_no_way_is_refused(machine):
+    with pytest.raises(ModelTooLargeError, match="smaller model"):
+        recommend_settings(TINY_MODEL_PATH, replace(machine, available_ram_bytes=1_000_000))
+
+
+@pytest.mark.parametrize(("free_gb", "expected"), [(24, -1), (3.0, 17), (0.4, 0)])
+def test_as_many_layers_as_fit_go_to_the_gpu(tmp_path, machine, free_gb, expected):
+    path = tmp_path / "sparse.gguf"
+    write_header_of_mistral(path)
+    gpu = Gpu("a card", int(free_gb * 1e9), int(24e9))
+    settings = recommend_settings(path, replace(machine, gpus=(gpu,)), n_ctx=4096)
+    assert settings.n_gpu_layers == expected
+
+
+def write_header_of_mistral(path):
+    """Write a Mistral 7B at Q4_0 whose weights are a hole in the file."""
+    writer = gguf.GGUFWriter(path, "llama")
+    write_sizes(writer, MISTRAL_7B_V03)
+    q4_0 = gguf.GGMLQuantizationType.Q4_0
+    for name, shape in tensor_shapes(MISTRAL_7B_V03).items():
+        is_matrix = len(shape) == 2
+        n_bytes = int(np.prod(shape)) // 32 * 18 if is_matrix else 4 * shape[0]
+        kind = q4_0 if is_matrix else gguf.GGMLQuantizationType.F32
+        writer.add_tensor_info(name, shape, np.dtype(np.float32), n_bytes, raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    writer.close()
+    with path.open("r+b") as file:
+        file.truncate(gguf_bytes(MISTRAL_7B_V03, "Q4_0") + 10**6)
+
+
+def test_the_usual_level_is_taken_where_it_fits(machine):
+    assert recommend_quantization(MISTRAL_7B_V03, machine) == "Q4_K_M"
+    assert recommend_quantization(MISTRAL_7B_V03, machine, quality_priority=True) == "Q8_0"
+
+
+def test_less_memory_means_fewer_bits(machine):
+    levels = [
+        recommend_quantization(
+            MISTRAL_7B_V03, replace(machine, available_ram_bytes=int(gb * 1e9)), True
+        )
+        for gb in (16, 8, 7, 6, 5, 4)
+    ]
+    bytes_of = [gguf_bytes(MISTRAL_7B_V03, level) for level in levels]
+    assert bytes_of == sorted(bytes_of, reverse=True) and len(set(levels)) >= 4
+    with pytest.raises(ModelTooLargeError, match="select_model"):
+        recommend_quantization(MISTRAL_7B_V03, replace(machine, available_ram_bytes=10**9))

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import gguf
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 import course_lib
-from course_lib import TINY_MODEL_PATH
+from course_lib import TINY_MODEL_PATH, hardware, model_lookup
 from course_lib.chat_template import ChatFormatError, encode_chat
 from course_lib.gguf_cursor import InvalidGGUFError
 from course_lib.local_llm import (
@@ -21,8 +22,8 @@ from course_lib.local_llm import (
     EngineSettings,
     GenerationOptions,
     LocalLLM,
-    ModelNotFoundError,
 )
+from course_lib.model_catalog import MODELS, ModelNotFoundError
 from course_lib.tokenizer import TokenizerError
 
 REPOSITORY = Path(course_lib.__path__[0]).parent
@@ -288,7 +289,9 @@ def test_numpy_numbers_are_numbers(llm, story):
         {"n_threads": -1},
         {"n_threads": 100_000},
         {"n_gpu_layers": -2},
-        {"n_gpu_layers": None},
+        {"n_gpu_layers": 1.5},
+        {"n_batch": 0},
+        {"n_threads_batch": 0},
     ],
     ids=str,
 )
@@ -315,7 +318,7 @@ def test_the_context_is_what_the_model_was_made_for_at_most_4096(llm):
 
 @pytest.mark.parametrize("model", ["none.gguf", "tinny", "", "."])
 def test_a_missing_model_or_a_folder_is_refused_with_what_to_do(model):
-    with pytest.raises(ModelNotFoundError, match="neither 'tiny' nor a file"):
+    with pytest.raises(ModelNotFoundError, match="neither 'tiny', nor a name"):
         LocalLLM(model)
 
 
@@ -377,12 +380,44 @@ def test_a_model_without_one_of_its_tensors_is_named_by_llama_cpp(tmp_path):
 
 
 def test_a_context_beyond_all_memory_is_refused(monkeypatch):
-    class Memory:
-        available_ram_bytes = 8_000_000_000
-
-    monkeypatch.setattr("course_lib.local_llm.detect_hardware", lambda: Memory())
-    with pytest.raises(EngineError, match=r"takes 21\.5 GB .* has 8\.0 GB of memory left"):
+    machine = replace(hardware.detect_hardware(), available_ram_bytes=8_000_000_000, gpus=())
+    monkeypatch.setattr(hardware, "detect_hardware", lambda directory: machine)
+    with pytest.raises(EngineError, match=r"takes [0-9.]+ GB .* has 8\.0 GB left"):
         LocalLLM(settings=EngineSettings(n_ctx=2**24))
+
+
+def test_settings_left_open_are_chosen_for_the_machine():
+    with LocalLLM(settings=EngineSettings(n_threads=1)) as llm:
+        chosen = hardware.recommend_settings(TINY_MODEL_PATH)
+        assert llm.settings == replace(chosen, n_threads=1)
+
+
+def test_a_model_that_is_not_here_says_how_to_get_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("COURSE_MODELS", str(tmp_path))
+    with pytest.raises(ModelNotFoundError) as caught:
+        LocalLLM("mistral-7b-instruct")
+    message = str(caught.value)
+    assert "python -m course_lib download mistral-7b-instruct" in message
+    assert "It is 4.37 GB" in message and "of memory" in message
+
+
+@pytest.mark.parametrize(("free_gb", "words"), [(4, "qwen3-4b|Qwen3 4B"), (0.5, "tiny")])
+def test_what_would_fit_instead_is_said(monkeypatch, tmp_path, free_gb, words):
+    machine = replace(hardware.detect_hardware(), available_ram_bytes=int(free_gb * 1e9))
+    monkeypatch.setattr(model_lookup, "detect_hardware", lambda directory: machine)
+    monkeypatch.setenv("COURSE_MODELS", str(tmp_path))
+    with pytest.raises(ModelNotFoundError, match=words):
+        LocalLLM("mistral-7b-instruct")
+
+
+def test_a_model_of_the_catalogue_is_found_by_its_name(monkeypatch, tmp_path):
+    entry = MODELS["qwen3-0.6b"]
+    entry = replace(entry, size_bytes=TINY_MODEL_PATH.stat().st_size)
+    monkeypatch.setitem(MODELS, entry.name, entry)
+    monkeypatch.setenv("COURSE_MODELS", str(tmp_path))
+    (tmp_path / entry.file_name).write_bytes(TINY_MODEL_PATH.read_bytes())
+    with LocalLLM(entry.name) as llm:
+        assert llm.generate("한국의 수도는") == " 서울입니다."
 
 
 def without_template(path):
