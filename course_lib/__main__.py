@@ -1,4 +1,4 @@
-"""The course in a terminal: ``python -m course_lib doctor``, ``ask`` and ``inspect``."""
+"""The course in a terminal: ``python -m course_lib doctor``, ``ask``, ``chat`` and others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 _EXIT_WRONG_USE = 2
 _EXIT_INTERRUPTED = 130
@@ -60,6 +60,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     ask.set_defaults(run=_ask)
 
+    chat = commands.add_parser("chat", help="talk with a model; Ctrl-D or an empty line ends it")
+    chat.add_argument("--model", default="tiny", help="a name or a .gguf file (default: tiny)")
+    chat.add_argument("--system", help="what the model is told before the conversation")
+    chat.set_defaults(run=_chat)
+
+    models = commands.add_parser("models", help="the models that can be downloaded")
+    models.set_defaults(run=_models)
+
+    download = commands.add_parser("download", help="get a model, checked by its SHA-256")
+    download.add_argument("name", help="such as mistral-7b-instruct; see 'models'")
+    download.add_argument("--directory", help="where to (default: COURSE_MODELS, or models)")
+    download.set_defaults(run=_download)
+
     inspect = commands.add_parser("inspect", help="what is in a GGUF file")
     inspect.add_argument("file", metavar="FILE.gguf")
     inspect.add_argument("--tensors", action="store_true", help="list every tensor too")
@@ -84,9 +97,61 @@ def _ask(options: argparse.Namespace) -> int:
 
     messages = [{"role": "user", "content": question}]
     with LocalLLM(options.model) as llm:
-        for piece in llm.stream_chat(messages, max_tokens=options.max_tokens):
-            print(_safe(piece), end="", flush=True)
+        for _ in _echoed(llm.stream_chat(messages, max_tokens=options.max_tokens)):
+            pass
+    return 0
+
+
+def _chat(options: argparse.Namespace) -> int:
+    from course_lib.local_llm import ContextOverflowError, LocalLLM
+
+    system = [{"role": "system", "content": options.system}] if options.system else []
+    turns: list[dict[str, str]] = []
+    with LocalLLM(options.model) as llm:
+        while (question := _next_line()).strip():
+            turns.append({"role": "user", "content": question})
+            try:
+                answer = "".join(_echoed(llm.stream_chat(system + turns)))
+            except ContextOverflowError as error:
+                turns = turns[2:-1]  # makes room; a question too long by itself stays out
+                print(f"({_one_line(error)} The oldest turn is forgotten: ask again.)")
+                continue
+            turns.append({"role": "assistant", "content": answer})
+    return 0
+
+
+def _echoed(pieces: Iterator[str]) -> Iterator[str]:
+    """Print each piece as it comes, and pass it on."""
+    for piece in pieces:
+        print(_safe(piece), end="", flush=True)
+        yield piece
     print()
+
+
+def _next_line() -> str:
+    """Read a line, with a prompt if somebody sits there; empty at the end."""
+    if sys.stdin.isatty():
+        print("> ", end="", flush=True)
+    return sys.stdin.buffer.readline().decode("utf-8", "replace").rstrip("\r\n")
+
+
+def _models(options: argparse.Namespace) -> int:
+    from course_lib.download import find_downloaded, model_folder
+    from course_lib.model_catalog import MODELS
+
+    for entry in MODELS.values():
+        here = "here" if find_downloaded(entry) else f"{entry.size_bytes / 1e9:.2f} GB"
+        memory = f"takes {entry.memory_bytes() / 1e9:.1f} GB"
+        languages = " ".join(entry.languages[:4]) + (" …" if len(entry.languages) > 4 else "")
+        print(f"{entry.name:25} {here:>8}  {memory:13}  {languages:13} {entry.licence}")
+    print(f"kept in {_safe(str(model_folder()))}")
+    return 0
+
+
+def _download(options: argparse.Namespace) -> int:
+    from course_lib.download import download_model
+
+    print(_safe(str(download_model(options.name, options.directory))))
     return 0
 
 

@@ -82,7 +82,7 @@ def render_chat(messages: Sequence[Message]) -> str:
     '[INST] Hi [/INST] Hello</s>'
     """
     parts = []
-    for role, content in _with_system(*_turns(messages), turn=0):
+    for role, content in _with_system(*read_turns(messages), turn=0):
         if role == "user":
             parts.append(f"[INST] {content} [/INST]")
         else:
@@ -122,7 +122,7 @@ def encode_chat(tokenizer: Tokenizer, messages: Sequence[Message]) -> list[int]:
     """
     begin, end = (tokenizer.control_ids.get(mark) for mark in ("[INST]", "[/INST]"))
     marks_are_text = begin is None or end is None
-    system, turns = _turns(messages)
+    system, turns = read_turns(messages)
     last_user = (len(turns) - 1) // 2 * 2
     ids = [tokenizer.bos_id]
     for role, content in _with_system(system, turns, turn=0 if marks_are_text else last_user):
@@ -145,8 +145,14 @@ def _with_system(system: str | None, turns: list[Turn], turn: int) -> list[Turn]
     return [*turns[:turn], (role, _joined(system, content)), *turns[turn + 1 :]]
 
 
-def _turns(messages: Sequence[Message]) -> tuple[str | None, list[Turn]]:
-    """Check a chat and return its system prompt, if any, and its (role, content) turns."""
+def read_turns(messages: Sequence[Message]) -> tuple[str | None, list[Turn]]:
+    """Check a chat and return its system prompt, if any, and its (role, content) turns.
+
+    Raises
+    ------
+    ChatFormatError
+        As `render_chat`.
+    """
     if not messages:
         raise ChatFormatError("a chat needs at least one message with the role 'user'.")
     turns = [_checked(index, message) for index, message in enumerate(messages)]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from course_lib.chat_template import Message, encode_chat
+from course_lib.engine_chat import encode_with_template
 from course_lib.engine_loading import load_engine
 from course_lib.engine_options import EngineSettings, GenerationOptions
 from course_lib.engine_turns import EngineError, EngineTurns
@@ -225,11 +226,14 @@ class LocalLLM:
     def _chat_ids(self, messages: Sequence[Message]) -> list[int]:
         if self._llama is None:
             raise self._closed()
-        if not self._has_sentencepiece or "[INST]" not in self._template:
+        if not self._template:
             raise EngineError(
-                f"{self.path.name} does not carry Mistral's chat form. "
-                "Use generate() with a prompt in the form that its model card describes."
+                f"{self.path.name} does not carry a chat form. Use generate() with a prompt in the "
+                "form that its model card describes."
             )
+        if not self._has_sentencepiece or "[INST]" not in self._template:
+            with self._tokenizing:
+                return encode_with_template(self._engine, self._template, messages)
         if self._tokenizer is None:
             self._tokenizer = Tokenizer.from_gguf(self.path)
         return encode_chat(self._tokenizer, messages)

@@ -56,6 +56,7 @@ HELPERS = {
     "quiet_engine": (3, "local_llm"),
     "model_lookup": (4, "local_llm"),
     "engine_turns": (4, "local_llm"),
+    "engine_chat": (4, "engine_chat"),
     "engine_loading": (4, "local_llm"),
     "engine_logits": (4, "engine_logits"),
     "engine_quantization": (4, "engine_quantization"),

@@ -227,3 +227,57 @@ def test_doctor_says_by_its_status_whether_something_is_missing():
     done = run("doctor")
     assert done.returncode == int("missing  " in done.stdout.decode())
     assert done.stderr == b""
+
+
+# --- chat, models, download
+
+
+def type_in(*arguments, stdin="", **environ):
+    return subprocess.run(
+        [sys.executable, "-m", "course_lib", *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env=os.environ | environ,
+        cwd=REPOSITORY,
+    )
+
+
+def test_a_chat_remembers_what_was_said():
+    done = type_in("chat", stdin="안녕하세요! 제 이름은 완임수예요.\n내 이름이 뭐야?\n")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["반가워요, 완임수 님.", "당신의 이름은 완임수입니다."]
+
+
+def test_an_empty_line_ends_a_chat():
+    done = type_in("chat", stdin="\n한국의 수도는 어디인가요?\n")
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_a_chat_that_has_become_too_long_forgets_its_oldest_turn():
+    question = "What is the capital of France?\n"
+    done = type_in("chat", stdin=question * 60)
+    assert done.returncode == 0, done.stderr
+    assert "The oldest turn is forgotten" in done.stdout
+    assert done.stdout.count("Paris") > 20
+
+
+def test_models_are_listed_with_size_memory_and_licence(tmp_path):
+    done = type_in("models", COURSE_MODELS=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    line = next(x for x in done.stdout.splitlines() if x.startswith("mistral-7b-instruct "))
+    assert "4.37 GB" in line and "takes" in line and "Apache-2.0" in line
+    assert str(tmp_path) in done.stdout
+
+
+def test_a_download_of_an_unknown_model_names_the_known_ones():
+    done = type_in("download", "gpt-5")
+    assert done.returncode == 1
+    assert "no model named 'gpt-5'" in done.stderr and "qwen3-4b" in done.stderr
+
+
+def test_a_download_that_is_forbidden_says_so(tmp_path):
+    done = type_in("download", "qwen3-0.6b", "--directory", str(tmp_path), HF_HUB_OFFLINE="1")
+    assert done.returncode == 1
+    assert "HF_HUB_OFFLINE" in done.stderr
