@@ -110,6 +110,7 @@ def quantize_gguf(
     source, output = Path(source), Path(output)
     if level not in LEVELS:
         raise ValueError(f"no level {level!r}. Choose one of: {', '.join(LEVELS)}.")
+    validate_gguf(source)
     info = inspect_gguf(source)
     _require_other_file(output, [source])
     with _whole_or_nothing(output) as unfinished:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from course_lib.gguf_cursor import InvalidGGUFError, printable
-from course_lib.gguf_header import ArraySummary, TensorInfo, read_header
+from course_lib.gguf_header import ArraySummary, Header, TensorInfo, read_header
+from course_lib.gguf_model import check_model
 
 _N_KEYS_SHOWN = 60
 
@@ -109,16 +111,7 @@ def inspect_gguf(path: str | os.PathLike[str]) -> GGUFInfo:
         When there is no file to read.
     """
     path = Path(path)
-    try:
-        size_bytes = _file_size(path)
-        with path.open("rb") as file:
-            header = read_header(file, size_bytes)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"no file {path}. Check the name and the folder.") from None
-    except PermissionError:
-        raise PermissionError(f"no permission to read {path}. Check its access rights.") from None
-    except InvalidGGUFError as error:
-        raise InvalidGGUFError(error.reason, error.offset, str(path)) from None
+    size_bytes, header = _read(path)
     architecture = header.metadata.get("general.architecture", "")
     n_params = sum(prod(tensor.shape) for tensor in header.tensors)
     return GGUFInfo(
@@ -134,10 +127,11 @@ def inspect_gguf(path: str | os.PathLike[str]) -> GGUFInfo:
 
 
 def validate_gguf(path: str | os.PathLike[str]) -> None:
-    """Return when a file is a whole and well-formed GGUF, and raise otherwise.
+    """Return when a file is a whole GGUF that C code may be handed, and raise otherwise.
 
-    Refuses every file that llama.cpp's reader of the format refuses, without the risk of
-    handing damaged bytes to C code. Whether the model makes sense is not judged.
+    Refuses every file that llama.cpp's reader of the format refuses, and those whose values would
+    end the whole process: see `course_lib.gguf_model`. A model that llama.cpp declines with an
+    error, because a tensor is missing, say, is left to it.
 
     Raises
     ------
@@ -146,7 +140,26 @@ def validate_gguf(path: str | os.PathLike[str]) -> None:
     FileNotFoundError, IsADirectoryError, PermissionError
         When there is no file to read.
     """
-    inspect_gguf(path)
+    _read(Path(path), check_model)
+
+
+def _read(
+    path: Path, check: Callable[[BinaryIO, int, Header], None] | None = None
+) -> tuple[int, Header]:
+    """Return the size of a file and its header, on which `check` has nothing to say."""
+    try:
+        size_bytes = _file_size(path)
+        with path.open("rb") as file:
+            header = read_header(file, size_bytes)
+            if check:
+                check(file, size_bytes, header)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"no file {path}. Check the name and the folder.") from None
+    except PermissionError:
+        raise PermissionError(f"no permission to read {path}. Check its access rights.") from None
+    except InvalidGGUFError as error:
+        raise InvalidGGUFError(error.reason, error.offset, str(path)) from None
+    return size_bytes, header
 
 
 def _file_size(path: Path) -> int:

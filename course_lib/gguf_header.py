@@ -95,13 +95,22 @@ class TensorInfo:
     offset: int
 
 
+class Place(NamedTuple):
+    """What a metadata value is stored as, and at which byte of the file it begins."""
+
+    value_type: constants.GGUFValueType
+    offset: int
+
+
 class Header(NamedTuple):
-    """Everything before the weights."""
+    """Everything before the weights, and where in the file it says so."""
 
     version: int
     alignment: int
     metadata: dict[str, Any]
+    places: dict[str, Place]  # of the metadata
     tensors: list[TensorInfo]
+    type_offsets: list[int]  # where the type of each tensor is given
 
 
 def read_header(file: BinaryIO, size_bytes: int) -> Header:
@@ -114,9 +123,10 @@ def read_header(file: BinaryIO, size_bytes: int) -> Header:
     """
     cursor = Cursor(file, size_bytes)
     version, n_tensors, n_metadata = _read_preamble(cursor)
-    metadata, alignment = _read_metadata(cursor, n_metadata)
-    tensors = _read_tensors(cursor, n_tensors, alignment)
-    return Header(version, alignment, metadata, tensors)
+    metadata, places = _read_metadata(cursor, n_metadata)
+    alignment = metadata.get("general.alignment", constants.GGUF_DEFAULT_ALIGNMENT)
+    tensors, type_offsets = _read_tensors(cursor, n_tensors, alignment)
+    return Header(version, alignment, metadata, places, tensors, type_offsets)
 
 
 def _read_preamble(cursor: Cursor) -> tuple[int, int, int]:
@@ -134,9 +144,9 @@ def _read_preamble(cursor: Cursor) -> tuple[int, int, int]:
     return version, n_tensors, n_metadata
 
 
-def _read_metadata(cursor: Cursor, n_entries: int) -> tuple[dict[str, Any], int]:
+def _read_metadata(cursor: Cursor, n_entries: int) -> tuple[dict[str, Any], dict[str, Place]]:
     metadata: dict[str, Any] = {}
-    alignment = constants.GGUF_DEFAULT_ALIGNMENT
+    places: dict[str, Place] = {}
     for _ in range(n_entries):
         start = cursor.offset
         key = cursor.name("a metadata key")
@@ -145,18 +155,18 @@ def _read_metadata(cursor: Cursor, n_entries: int) -> tuple[dict[str, Any], int]
         if key in metadata:
             raise cursor.fail(f"the metadata key {key[:80]!r} comes twice", start)
         value_type = _read_value_type(cursor, key)
-        start = cursor.offset
+        places[key] = Place(value_type, cursor.offset)
         metadata[key] = _read_value(cursor, key, value_type)
         if key == "general.alignment":
-            alignment = metadata[key]
-            is_power_of_two = (
-                value_type == constants.GGUFValueType.UINT32 and alignment.bit_count() == 1
-            )
-            if not is_power_of_two:
-                raise cursor.fail(
-                    f"general.alignment is {alignment!r:.80}, not a 32-bit power of two", start
-                )
-    return metadata, alignment
+            _require_power_of_two(cursor, metadata[key], places[key])
+    return metadata, places
+
+
+def _require_power_of_two(cursor: Cursor, alignment: Any, place: Place) -> None:
+    if place.value_type != constants.GGUFValueType.UINT32 or alignment.bit_count() != 1:
+        raise cursor.fail(
+            f"general.alignment is {alignment!r:.80}, not a 32-bit power of two", place.offset
+        )
 
 
 def _read_value_type(cursor: Cursor, key: str) -> constants.GGUFValueType:
@@ -188,14 +198,18 @@ def _read_array(cursor: Cursor, key: str, what: str) -> ArraySummary:
     n_kept = min(n_items, _ITEMS_KEPT)
     first = tuple(_read_value(cursor, key, item_type) for _ in range(n_kept))
     if is_text:
-        cursor.skip_strings(n_items - n_kept, what)
+        for _ in cursor.strings(n_items - n_kept, what):
+            pass
     else:
         cursor.skip((n_items - n_kept) * n_item_bytes, what)
     return ArraySummary(item_type.name.lower(), n_items, first)
 
 
-def _read_tensors(cursor: Cursor, n_tensors: int, alignment: int) -> list[TensorInfo]:
+def _read_tensors(
+    cursor: Cursor, n_tensors: int, alignment: int
+) -> tuple[list[TensorInfo], list[int]]:
     tensors: list[TensorInfo] = []
+    type_offsets: list[int] = []
     names, expected = set(), 0
     for _ in range(n_tensors):
         start = cursor.offset
@@ -210,8 +224,9 @@ def _read_tensors(cursor: Cursor, n_tensors: int, alignment: int) -> list[Tensor
             )
         names.add(tensor.name)
         tensors.append(tensor)
+        type_offsets.append(cursor.offset - 12)
         expected += padded(tensor.n_bytes, alignment)
-    return _place(cursor, tensors, padded(cursor.offset, alignment))
+    return _place(cursor, tensors, padded(cursor.offset, alignment)), type_offsets
 
 
 def _read_tensor(cursor: Cursor) -> TensorInfo:

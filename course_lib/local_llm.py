@@ -18,7 +18,7 @@ from course_lib.engine_chat import encode_with_template
 from course_lib.engine_loading import load_engine
 from course_lib.engine_options import EngineSettings, GenerationOptions
 from course_lib.engine_turns import EngineError, EngineTurns
-from course_lib.gguf_file import inspect_gguf
+from course_lib.gguf_file import inspect_gguf, validate_gguf
 from course_lib.hardware import ModelTooLargeError, recommend_settings
 from course_lib.model_lookup import find_model
 from course_lib.quiet_engine import captured_chatter
@@ -88,7 +88,8 @@ class LocalLLM:
         self, model: str | os.PathLike[str] = "tiny", settings: EngineSettings | None = None
     ) -> None:
         self.path = find_model(model)
-        info = inspect_gguf(self.path)  # refuses a damaged file before C code sees it
+        validate_gguf(self.path)  # before C code sees it
+        info = inspect_gguf(self.path)
         self.settings = _completed(settings or EngineSettings(), self.path)
         self.n_ctx = self.settings.n_ctx
         self._template = str(info.metadata.get("tokenizer.chat_template", ""))
