@@ -1,7 +1,11 @@
 """What every test and doctest of the repository shares."""
 
+import os
+
 import numpy as np
 import pytest
+
+os.environ["TQDM_DISABLE"] = "1"  # kernels inherit it: a bar would be one output more, when slow
 
 
 @pytest.fixture(autouse=True)

@@ -17,6 +17,7 @@ from course_lib.gguf_file import inspect_gguf, validate_gguf
 if TYPE_CHECKING:
     from llama_cpp import Llama
 
+_SMALL_MODEL_BYTES = 64 * 2**20  # its threads would wait for each other longer than they compute
 _WINDOW_TOKENS = 512  # what llama.cpp's own measurement of perplexity reads at once
 
 
@@ -133,8 +134,11 @@ def _engine(
     validate_gguf(path)
     n_ctx = max(n_ctx, 8)
     kv_type = llama_cpp.GGML_TYPE_F32 if kv_type is None else kv_type
+    n_threads = 1 if Path(path).stat().st_size < _SMALL_MODEL_BYTES else None
     engine = load_engine(
         Path(path),
+        n_threads=n_threads,
+        n_threads_batch=n_threads,
         n_ctx=n_ctx,
         n_batch=n_ctx,
         n_ubatch=n_ctx,

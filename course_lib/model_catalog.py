@@ -152,6 +152,7 @@ _MINISTRAL_LANGUAGES = ("en", "ko", "fr", "es", "de", "it", "pt", "nl", "zh", "j
 _LLAMA_LANGUAGES = ("en", "de", "fr", "it", "pt", "hi", "es", "th")
 _APACHE = "Apache-2.0"
 _LLAMA_LICENCE = "Llama 3.2 Community License"
+_LLAMA_1_LICENCE = "research only, as LLaMA that it came from"
 
 _ENTRIES = (
     ModelEntry(
@@ -325,8 +326,8 @@ MODELS: dict[str, ModelEntry] = {entry.name: entry for entry in _ENTRIES}
 
 EARLIER_MODELS = (
     EarlierModel("Llama 2", "7B, 13B, 70B", "Llama 2 licence", "2023-07", "llama-3.2-3b, qwen3-4b"),
-    EarlierModel("Vicuna", "13B", "that of Llama", "2023-03", "qwen3-4b"),
-    EarlierModel("WizardLM", "7B, 13B", "that of Llama", "2023-04", "qwen3-4b"),
+    EarlierModel("Vicuna", "13B", _LLAMA_1_LICENCE, "2023-03", "qwen3-4b"),
+    EarlierModel("WizardLM", "7B, 13B", _LLAMA_1_LICENCE, "2023-04", "qwen3-4b"),
     EarlierModel("Falcon", "7B, 40B", _APACHE, "2023-05", "ministral-3-3b, qwen3-4b"),
     EarlierModel("Phi-2", "2.7B", "MIT", "2023-12", "qwen3-1.7b; Phi-4-mini (MIT)"),
     EarlierModel("Mixtral 8x7B", "47B, of which 13B at a time", _APACHE, "2023-12", "qwen3-4b"),

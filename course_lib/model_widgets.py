@@ -1,13 +1,15 @@
-"""Widgets that let a learner look into a model: RoPE, attention, and what sampling keeps."""
+"""Widgets that let a learner look into a model: RoPE, attention, sampling, and its floats."""
 
 from __future__ import annotations
 
 import html
 import io
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from course_lib.float_formats import N_BITS, FloatParts, float_parts
 from course_lib.model_plots import plot_curves, plot_heads, plot_kept
 from course_lib.rope import rope_frequencies
 from course_lib.sampling import Sampler, entropy, softmax
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from course_lib.tokenizer import Tokenizer
 
 _FARTHEST = 4096
+_FLOAT_FIELDS = {"sign": "#fecaca", "exponent": "#bae6fd", "mantissa": "#bbf7d0"}  # under black
+_BITS = "padding:1px 3px;margin-right:3px;color:#000;font-family:monospace"
 
 
 def rope_similarity(distance: int | np.ndarray, head_dim: int, theta: float) -> np.ndarray:
@@ -138,6 +142,55 @@ def sampling_explorer(
         return f"tokens that stay: {n_kept}, with {share:.0%} of the probability, {bits:.1f} bits"
 
     return _follow([temperature, k, p, m], draw, describe)
+
+
+def float_explorer(x: float = 0.1) -> ipywidgets.VBox:
+    """Return a number to type or slide, and its bits in three float formats, in colour."""
+    import ipywidgets
+
+    number = ipywidgets.FloatText(value=x, description="number")
+    size = ipywidgets.FloatLogSlider(min=-46, max=39, step=0.02, description="size")
+    table = ipywidgets.HTML()
+
+    def slide(change: dict) -> None:
+        number.value = math.copysign(float(f"{change['new']:.3g}"), number.value)
+
+    def show(_: object = None) -> None:
+        table.value = _float_table(number.value)
+        length = abs(number.value)
+        if 1e-46 <= length <= 1e39 and abs(math.log10(length / size.value)) > 0.01:
+            size.value = length  # the slider follows what is typed, but not its own rounding
+
+    show()
+    number.observe(show, names="value")
+    size.observe(slide, names="value")
+    return ipywidgets.VBox([number, size, table])
+
+
+def _float_table(x: float) -> str:
+    titles = ("", *_FLOAT_FIELDS, "value", "relative error", "")
+    cells = [f"<th style='text-align:left'>{html.escape(title)}</th>" for title in titles]
+    rows = [f"<tr>{''.join(cells)}</tr>", *(_float_row(x, name) for name in N_BITS)]
+    return f"<table style='border-spacing:8px 3px'>{''.join(rows)}</table>"
+
+
+def _float_row(x: float, name: str) -> str:
+    parts = float_parts(x, name)
+    bits = "".join(
+        f"<td><span style='{_BITS};background:{colour}'>{getattr(parts, field)}</span></td>"
+        for field, colour in _FLOAT_FIELDS.items()
+    )
+    kind = "" if parts.kind == "normal" else parts.kind
+    words = (f"{parts.value:.9g}", _relative_error(x, parts), kind)
+    others = "".join(f"<td>{html.escape(word)}</td>" for word in words)
+    return f"<tr><th>{html.escape(name)}</th>{bits}{others}</tr>"
+
+
+def _relative_error(x: float, parts: FloatParts) -> str:
+    """Say how far a rounded number is off, as a share of `x`; nothing for infinity."""
+    if not (math.isfinite(x) and math.isfinite(parts.value)):
+        return ""
+    return f"{abs(parts.value - x) / abs(x):.1e}" if parts.value != x else "0"
 
 
 def _follow(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -32,4 +33,6 @@ def progress_bar(items: Iterable[Any] | None = None, **options: Any) -> tqdm:
     """
     from tqdm.auto import tqdm
 
+    is_off = os.environ.get("TQDM_DISABLE", "") not in ("", "0")  # tqdm's notebook bar ignores it
+    options["disable"] = options.get("disable", False) or is_off
     return tqdm(items, delay=_DELAY_S, leave=False, **options)

@@ -14,7 +14,14 @@ from __future__ import annotations
 import numpy as np
 
 from course_lib import k_quants
-from course_lib.quantization_blocks import BLOCKS, N_WEIGHTS, QuantizationError, unpack_nibbles
+from course_lib.quantization_blocks import (
+    BLOCKS,
+    N_WEIGHTS,
+    QuantizationError,
+    require_format,
+    require_weights,
+    unpack_nibbles,
+)
 
 _WEIGHTS_AT_ONCE = 1 << 14  # they stay in the processor's cache
 
@@ -27,7 +34,7 @@ def bits_per_weight(name: str) -> float:
     >>> bits_per_weight("Q4_0"), bits_per_weight("Q6_K")
     (4.5, 6.5625)
     """
-    _require_name(name)
+    require_format(name)
     return 8 * BLOCKS[name].itemsize / N_WEIGHTS[name]
 
 
@@ -56,8 +63,7 @@ def quantize(x: np.ndarray, name: str) -> np.ndarray:
     >>> quantize(np.ones((1, 32), np.float32), "Q8_0").shape
     (1, 34)
     """
-    _require_name(name)
-    _require_weights(x, name)
+    require_weights(x, name)
     blocks = np.zeros(x.size // N_WEIGHTS[name], BLOCKS[name])
     numbers = np.ascontiguousarray(x).reshape(-1, N_WEIGHTS[name])
     n_at_once = max(1, _WEIGHTS_AT_ONCE // N_WEIGHTS[name])
@@ -91,7 +97,7 @@ def dequantize(blocks: np.ndarray, name: str) -> np.ndarray:
     >>> dequantize(quantize(np.float32([[1.0, -0.5]]), "F16"), "F16")
     array([[ 1. , -0.5]], dtype=float32)
     """
-    _require_name(name)
+    require_format(name)
     n_block_bytes = BLOCKS[name].itemsize
     if blocks.dtype != np.uint8 or blocks.ndim != 2 or blocks.shape[1] % n_block_bytes:
         raise QuantizationError(
@@ -159,12 +165,15 @@ def _least(x: np.ndarray) -> np.ndarray:
 
 
 def _truncated(x: np.ndarray, inverse: np.ndarray, shift: float, most: int) -> np.ndarray:
-    """Return x * inverse + shift, rounded once as a processor does it, cut to whole numbers."""
-    exact = x.astype(np.float64)
-    exact *= inverse.astype(np.float64)
-    exact += shift
-    q = exact.astype(np.float32).astype(np.uint8)
-    return np.minimum(q, most, out=q)
+    """Return x * inverse + shift, cut to whole numbers.
+
+    Product and sum are rounded one after the other. A ggml that was built to do both in one step
+    puts one weight in a hundred thousand, which lies half way, on the other side.
+    """
+    q = x * inverse
+    q += np.float32(shift)
+    whole = q.astype(np.uint8)
+    return np.minimum(whole, most, out=whole)
 
 
 def _to_q8_0(numbers: np.ndarray, blocks: np.ndarray) -> None:
@@ -284,23 +293,3 @@ _FROM = {
     "Q5_K": k_quants.from_q5_k,
     "Q6_K": k_quants.from_q6_k,
 }
-
-
-def _require_name(name: str) -> None:
-    if name not in BLOCKS:
-        raise QuantizationError(f"no format {name!r}. Choose one of: {', '.join(BLOCKS)}.")
-
-
-def _require_weights(x: np.ndarray, name: str) -> None:
-    if not isinstance(x, np.ndarray) or x.dtype != np.float32 or x.ndim != 2:
-        found = f"{x.dtype} of shape {x.shape}" if isinstance(x, np.ndarray) else type(x).__name__
-        raise QuantizationError(
-            f"a float32 array of shape (n_rows, n_cols) is needed, not {found}."
-        )
-    if x.shape[1] == 0 or x.shape[1] % N_WEIGHTS[name]:
-        raise QuantizationError(
-            f"rows of {x.shape[1]} cannot be cut into blocks of {N_WEIGHTS[name]}, as {name} needs."
-        )
-    if not np.isfinite(x).all():
-        where = tuple(map(int, np.argwhere(~np.isfinite(x))[0]))
-        raise QuantizationError(f"the weight at {where} is {x[where]}. Only numbers can be stored.")

@@ -29,6 +29,29 @@ class QuantizationError(ValueError):
     """Weights that cannot be stored, or bytes that are no blocks."""
 
 
+def require_format(name: str) -> None:
+    """Raise QuantizationError for an unknown format."""
+    if name not in BLOCKS:
+        raise QuantizationError(f"no format {name!r}. Choose one of: {', '.join(BLOCKS)}.")
+
+
+def require_weights(x: np.ndarray, name: str) -> None:
+    """Raise QuantizationError unless `x` holds rows of numbers that a format can store."""
+    require_format(name)
+    if not isinstance(x, np.ndarray) or x.dtype != np.float32 or x.ndim != 2:
+        found = f"{x.dtype} of shape {x.shape}" if isinstance(x, np.ndarray) else type(x).__name__
+        raise QuantizationError(
+            f"a float32 array of shape (n_rows, n_cols) is needed, not {found}."
+        )
+    if x.shape[1] == 0 or x.shape[1] % N_WEIGHTS[name]:
+        raise QuantizationError(
+            f"rows of {x.shape[1]} cannot be cut into blocks of {N_WEIGHTS[name]}, as {name} needs."
+        )
+    if not np.isfinite(x).all():
+        where = tuple(map(int, np.argwhere(~np.isfinite(x))[0]))
+        raise QuantizationError(f"the weight at {where} is {x[where]}. Only numbers can be stored.")
+
+
 def unpack_nibbles(qs: np.ndarray) -> np.ndarray:
     """Split bytes (n, k) into numbers from 0 to 15, (n, 2 * k): low halves first."""
     return np.concatenate([qs & 15, qs >> 4], axis=-1)

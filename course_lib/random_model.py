@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from course_lib.config import ModelConfig
+from course_lib.gguf_cursor import padded
 from course_lib.gguf_package import gguf
 from course_lib.llama_file import write_sizes
-from course_lib.model_size import tensor_shapes
+from course_lib.tensor_layout import ALIGNMENT, tensor_bytes, tensor_shapes, tensor_types
 
 # Where a block keeps its half-precision scales, and their ratio that makes its mean zero. All
 # other bytes may have any value.
@@ -79,6 +80,55 @@ def write_random_model(
             writer.write_tensor_data(tensor)
     finally:
         writer.close()
+    return Path(path)
+
+
+def write_hollow_model(
+    path: str | os.PathLike[str], config: ModelConfig, level: str = "Q4_K_M"
+) -> Path:
+    """Write a GGUF whose weights are all zero, for what looks at its header and its length alone.
+
+    It is as long as the real model, but on most disks the zeros take no room. There is no
+    vocabulary, so it cannot be run.
+
+    Parameters
+    ----------
+    path : str or path-like
+    config : ModelConfig
+    level : str
+        As for `gguf_bytes`.
+
+    Returns
+    -------
+    Path
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from course_lib.config import TINY_MISTRAL
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = write_hollow_model(Path(folder) / "hollow.gguf", TINY_MISTRAL, "Q8_0")
+    ...     round(path.stat().st_size / 1e6, 1)
+    5.1
+    """
+    types, n_bytes = tensor_types(config, level), 0
+    writer = gguf.GGUFWriter(path, "llama")
+    try:
+        writer.add_name("no weights")
+        write_sizes(writer, config)
+        for name, shape in tensor_shapes(config).items():
+            size = tensor_bytes(shape, types[name])
+            stored = gguf.GGMLQuantizationType[types[name]]
+            writer.add_tensor_info(name, shape, np.dtype(np.float32), size, raw_dtype=stored)
+            n_bytes += padded(size, ALIGNMENT)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+    finally:
+        writer.close()
+    with Path(path).open("r+b") as file:
+        header_bytes = file.seek(0, os.SEEK_END)
+        file.truncate(padded(header_bytes, ALIGNMENT) + n_bytes)
     return Path(path)
 
 

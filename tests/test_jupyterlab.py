@@ -115,3 +115,25 @@ def test_sliders_change_what_is_shown(opened, lesson, label, before, after):
     page.wait_for_timeout(500)  # three steps, each drawn
     assert re.search(after, words.inner_text()), words.inner_text()
     assert page.locator("img.widget-image").evaluate("i => i.naturalWidth") > 300
+
+
+def test_a_float_can_be_typed_and_pulled(opened):
+    page = opened(cells_until("06_quantization", "explorer"))
+    table = page.locator(".widget-html-content").last
+    table.get_by_text("0.0999755859").wait_for()  # 0.1 in F16
+    number = page.locator(".widget-text", has_text="number").locator("input")
+    number.fill("70000")
+    number.press("Enter")
+    table.get_by_text("infinity").wait_for()
+    slider = page.locator(".widget-inline-hbox", has_text="size").first.locator(".noUi-handle")
+    slider.focus()
+    for _ in range(20):
+        page.keyboard.press("ArrowLeft")
+    table.get_by_text("infinity").wait_for(state="detached")
+    page.wait_for_timeout(500)
+    typed = float(number.input_value())
+    assert 1000 < typed < 65_504
+    before = page.evaluate("() => document.querySelector('.widget-html-content').innerText")
+    page.wait_for_timeout(1000)  # slider and number have come to rest
+    assert float(number.input_value()) == typed
+    assert table.inner_text() == before

@@ -8,11 +8,17 @@ import pytest
 from matplotlib import pyplot as plt
 
 from course_lib.model_plots import (
+    plot_bytes,
     plot_curves,
     plot_heads,
     plot_kept,
     plot_matrix,
+    plot_measures,
+    plot_points,
+    plot_releases,
     plot_rotations,
+    plot_shares,
+    plot_stacks,
 )
 from course_lib.plots import use_course_style
 
@@ -85,3 +91,86 @@ def test_rejected_tokens_are_marked_by_more_than_colour():
     axes = plot_kept(["서울", "부산"], np.array([0.6, 0.4]), np.array([1.0, 0.0]))
     assert labels(axes.get_yticklabels()) == ["서울", "× 부산"]
     assert [bar.get_width() for bar in axes.patches] == [0.6, 0.4, 1.0, 0.0]
+
+
+def test_every_byte_is_drawn_in_the_colour_of_its_field():
+    data = b"GGUF" + bytes(range(30))
+    axes = plot_bytes(data, {"magic": 4, "서울": 16, "rest": 5})
+    axes.figure.canvas.draw()
+    texts = [text.get_text() for text in axes.texts]
+    assert [text for text in texts if len(text) == 2 and text != "서울"] == [
+        f"{byte:02x}" for byte in data[:25]
+    ]
+    assert {"magic", "서울", "rest"} < set(texts)
+    colours = [patch.get_facecolor() for patch in axes.patches]
+    assert [colours.count(colour) for colour in dict.fromkeys(colours)] == [4, 16, 5]
+    assert labels(axes.get_yticklabels()) == ["0", "16"]
+
+
+def test_shares_of_every_bar_add_up_to_all_of_it():
+    parts = {"머리말": 1, "weights": 3}
+    axes = plot_shares({"small": parts, "large": {"머리말": 10, "weights": 990}})
+    axes.figure.canvas.draw()
+    widths = np.array([[bar.get_width() for bar in bars] for bars in axes.containers])
+    np.testing.assert_allclose(widths, [[25, 1], [75, 99]])
+    assert [text.get_text() for text in axes.texts] == ["25%", "", "75%", "99%"]
+    assert labels(axes.get_legend().get_texts()) == list(parts)
+
+
+def test_measures_share_their_names_and_keep_their_values():
+    names = ["F16", "Q8_0", "가장 작은 것"]
+    figure = plot_measures(names, {"크기": [9.7, 5.2, 2.0], "errors": [0, 0, 0]})
+    figure.canvas.draw()
+    widths = [[bar.get_width() for bar in axes.containers[0]] for axes in figure.axes]
+    assert widths == [[9.7, 5.2, 2.0], [0, 0, 0]]
+    assert labels(figure.axes[0].get_yticklabels()) == names
+    assert labels(figure.axes[0].texts) == ["9.7", "5.2", "2"]
+    assert figure.axes[0].yaxis_inverted()
+
+
+def test_points_stand_where_they_belong_with_their_names():
+    axes = plot_points(
+        {"Q4_0": (4.5, 0.09), "비트": (8.5, 0.005)}, xlabel="비트", ylabel="오차", log_y=True
+    )
+    axes.figure.canvas.draw()
+    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in axes.lines] == [
+        (4.5, 0.09),
+        (8.5, 0.005),
+    ]
+    assert labels(axes.texts) == ["Q4_0", "비트"]
+    assert axes.get_yscale() == "log"
+
+
+def test_stacks_are_as_long_as_their_parts_together():
+    bars = {"작은 것": {"weights": 1.0, "캐시": 0.5}, "large": {"weights": 4.0, "캐시": 2.0}}
+    axes = plot_stacks(bars, xlabel="GB", limits={"한계": 7.0})
+    axes.figure.canvas.draw()
+    spans = [[(bar.get_x(), bar.get_width()) for bar in part] for part in axes.containers]
+    assert spans == [[(0, 1), (0, 4)], [(1, 0.5), (4, 2)]]
+    assert labels(axes.texts) == ["1.5", "6.0", "한계"]
+    assert axes.get_xlim()[1] > 7
+    assert labels(axes.get_legend().get_texts()) == ["weights", "캐시"]
+    assert labels(axes.get_yticklabels()) == list(bars)
+    assert axes.yaxis_inverted()
+
+
+def test_releases_stand_at_their_month_and_size_in_their_group():
+    models = {
+        "Llama 2 7B": ("2023-07", 7.0, "Llama"),
+        "작은 모델": ("2024-12", 0.6, "연구용"),
+        "Llama 2 70B": ("2023-07", 70.0, "Llama"),
+    }
+    axes = plot_releases(models)
+    drawn = {line.get_label(): line.get_xydata() for line in axes.lines}
+    np.testing.assert_allclose(drawn["Llama"], [(2023 + 6.5 / 12, 7), (2023 + 6.5 / 12, 70)])
+    np.testing.assert_allclose(drawn["연구용"], [(2024 + 11.5 / 12, 0.6)])
+    assert len({(line.get_marker(), line.get_color()) for line in axes.lines}) == 2
+    assert labels(axes.texts) == list(models)
+
+
+def test_names_of_releases_evade_each_other():
+    models = {f"a long name {n}": (f"2023-0{3 + n}", 7.0, "Llama") for n in range(3)}
+    axes = plot_releases(models | {"far away": ("2026-01", 1.0, "MIT")})
+    axes.figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert not any(box.overlaps(other) for i, box in enumerate(boxes) for other in boxes[i + 1 :])

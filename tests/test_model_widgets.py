@@ -1,5 +1,8 @@
 """Sliders that look into a model: what they say is what the numbers say."""
 
+import re
+import struct
+
 import matplotlib
 import numpy as np
 import pytest
@@ -7,10 +10,12 @@ from matplotlib import pyplot as plt
 
 from course_lib.model_widgets import (
     attention_explorer,
+    float_explorer,
     rope_explorer,
     rope_similarity,
     sampling_explorer,
 )
+from course_lib.quantization import dequantize, quantize
 from course_lib.rope import apply_rope, rope_angles
 
 matplotlib.use("Agg")
@@ -74,3 +79,61 @@ def test_the_sampling_explorer_says_what_stays(tiny_tokenizer):
     assert words.value.startswith("tokens that stay: 2,")
     m.value, temperature.value = 0, 0
     assert words.value == "tokens that stay: 1, with 40% of the probability, 0.0 bits"
+
+
+def float_rows(table):
+    """Name, bits, value, error and kind of each format in the float explorer's table."""
+    rows = re.findall(r"<tr>(.*?)</tr>", table.value)[1:]
+    return [re.sub(r"(<[^>]*>)+", "|", row).strip("|").split("|") for row in rows]
+
+
+def test_the_float_explorer_shows_bits_values_and_errors():
+    x = np.float32(np.pi)
+    number, _, table = float_explorer(float(x)).children
+    half, brain = (
+        float(dequantize(quantize(x.reshape(1, 1), n), n)[0, 0]) for n in ("F16", "BF16")
+    )
+    (f32, f16, bf16) = float_rows(table)
+    bits = f"{struct.unpack('>I', struct.pack('>f', x))[0]:032b}"
+    assert f32 == ["F32", bits[0], bits[1:9], bits[9:], f"{x:.9g}", "0"]
+    bits = f"{np.float16(x).view(np.uint16):016b}"
+    assert f16[:5] == ["F16", bits[0], bits[1:6], bits[6:], f"{half:.9g}"]
+    assert bf16[4:] == [f"{brain:.9g}", f"{abs(brain - x) / x:.1e}"]
+    number.value = -2.0
+    assert [row[1] for row in float_rows(table)] == ["1", "1", "1"]
+
+
+@pytest.mark.parametrize(
+    ("x", "kinds"),
+    [
+        (1e5, ["normal", "infinity", "normal"]),
+        (1e-7, ["normal", "subnormal", "normal"]),
+        (1e-9, ["normal", "zero", "normal"]),
+        (1e-40, ["subnormal", "zero", "subnormal"]),
+        (1e300, ["infinity"] * 3),
+        (0.0, ["zero"] * 3),
+        (np.inf, ["infinity"] * 3),
+        (np.nan, ["not a number"] * 3),
+    ],
+)
+def test_the_float_explorer_tells_what_does_not_fit(x, kinds):
+    number, _, table = float_explorer().children
+    number.value = x
+    shown = [
+        row[-1] if row[-1].isalpha() or " " in row[-1] else "normal" for row in float_rows(table)
+    ]
+    assert shown == kinds
+    if kinds[1] == "zero" and x:
+        assert float_rows(table)[1][4:6] == ["0", "1.0e+00"]  # nothing is left of it
+
+
+def test_slider_and_number_follow_each_other():
+    number, size, _ = float_explorer(-0.1).children
+    assert size.value == pytest.approx(0.1)
+    size.value = 10**2.5
+    assert number.value == -316.0
+    assert size.value == 10**2.5  # not pushed back to 316
+    number.value = 7.0
+    assert size.value == pytest.approx(7.0)
+    number.value = 0.0
+    assert size.value == pytest.approx(7.0)

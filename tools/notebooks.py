@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -151,7 +152,7 @@ def execute(path: Path) -> None:
     notebook = read_notebook(path)
     NotebookClient(
         notebook, timeout=CELL_TIMEOUT_S, resources={"metadata": {"path": str(path.parent)}}
-    ).execute()
+    ).execute(env={**os.environ, "TQDM_DISABLE": "1"})  # a bar has no place in a stored output
     count = 0
     for cell in notebook.cells:
         if cell.cell_type != "code":
