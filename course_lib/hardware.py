@@ -19,7 +19,7 @@ from course_lib.gpu_devices import Gpu, llama_cpp_gpus
 from course_lib.memory_estimate import MemoryEstimate, estimate_memory
 
 DEFAULT_N_CTX = 4096
-_N_BATCH = 512  # more tokens at once gain nothing on a processor
+_N_BATCH, _N_BATCH_ON_GPU = 256, 512  # on a processor larger ones are no faster, or slower
 _LEAST_N_CTX = 512
 _SPARE_GPU_BYTES = 500_000_000  # for compute buffers, and for the screen
 _SPARE_SHARE = 0.1  # of the memory that is left, for everybody else
@@ -139,7 +139,7 @@ def recommend_settings(
         n_ctx=n_ctx or n_usual,
         n_threads=hardware.physical_cores,
         n_threads_batch=hardware.physical_cores,
-        n_batch=_N_BATCH,
+        n_batch=_N_BATCH_ON_GPU if n_gpu_layers else _N_BATCH,
         n_gpu_layers=n_gpu_layers,
     )
     if n_gpu_layers:  # most of it lies in the memory of the GPU
@@ -212,7 +212,9 @@ def _fitting_estimate(
     n_ctx = wanted or n_usual
     while True:
         try:
-            memory = estimate_memory(info.path, n_ctx=n_ctx, features=hardware.cpu_features)
+            memory = estimate_memory(
+                info.path, n_ctx=n_ctx, n_batch=_N_BATCH, features=hardware.cpu_features
+            )
         except ValueError:
             return None
         # A mapped file may be larger than memory: slow, but it runs

@@ -287,7 +287,7 @@ def test_a_context_shrinks_until_it_fits(tmp_path, machine):
     path = write_random_model(
         tmp_path / "r.gguf", replace(TINY_MISTRAL, max_seq_len=8192), rng=np.random.default_rng(0)
     )
-    small = replace(machine, available_ram_bytes=50_000_000)
+    small = replace(machine, available_ram_bytes=25_000_000)
     settings = recommend_settings(path, small)
     assert settings.n_ctx == 2048
     with pytest.raises(ModelTooLargeError, match=r"4,096 tokens takes .* smaller n_ctx"):
