@@ -16,11 +16,12 @@ TASKS = ("chat", "code", "reasoning", "tools")
 """What a model can be wanted for; ``"tools"`` means calling functions of a program."""
 QUALITIES = ("fast", "good", "best")
 """``"fast"``: the smallest that will do. ``"best"``: the strongest that fits. ``"good"``: the
-strongest that leaves half of the memory to others."""
+strongest that leaves a quarter of the memory to others."""
 CHAT_CONTEXT = 4096
 """Tokens of context that a recommendation makes room for."""
 
 _HOME_ADVANTAGE = 4
+_GOOD_SHARE = 0.75
 
 
 class ModelNotFoundError(FileNotFoundError):
@@ -413,7 +414,7 @@ def _best(fitting: list[ModelEntry], memory_gb: float, language: str, quality: s
     if quality == "fast":
         return min(fitting, key=ModelEntry.memory_bytes)
     if quality == "good":
-        roomy = [x for x in fitting if x.memory_bytes() <= memory_gb * 1e9 / 2]
+        roomy = [x for x in fitting if x.memory_bytes() <= memory_gb * 1e9 * _GOOD_SHARE]
         fitting = roomy or [min(fitting, key=ModelEntry.memory_bytes)]
     return max(fitting, key=lambda entry: entry.strength_in(language))
 
@@ -423,7 +424,7 @@ def _reason(
 ) -> str:
     choices = {
         "fast": "the smallest that will do",
-        "good": "the strongest that leaves half of the memory free, or else the smallest",
+        "good": "the strongest that leaves a quarter of the memory free, or else the smallest",
         "best": "the strongest that fits, by what the makers report",
     }
     licence = f"licence {entry.licence}" + (", commercial use allowed" if commercial_use else "")
