@@ -68,6 +68,13 @@ def _parser() -> argparse.ArgumentParser:
     models = commands.add_parser("models", help="the models that can be downloaded")
     models.set_defaults(run=_models)
 
+    predict = commands.add_parser(
+        "predict", help="how fast a model would be here, before any download"
+    )
+    predict.add_argument("name", help="such as mistral-7b-instruct; see 'models'")
+    predict.add_argument("--level", help="another quantization, such as Q8_0")
+    predict.set_defaults(run=_predict)
+
     download = commands.add_parser("download", help="get a model, checked by its SHA-256")
     download.add_argument("name", help="such as mistral-7b-instruct; see 'models'")
     download.add_argument("--directory", help="where to (default: COURSE_MODELS, or models)")
@@ -145,6 +152,23 @@ def _models(options: argparse.Namespace) -> int:
         languages = " ".join(entry.languages[:4]) + (" …" if len(entry.languages) > 4 else "")
         print(f"{entry.name:25} {here:>8}  {memory:13}  {languages:13} {entry.licence}")
     print(f"kept in {_safe(str(model_folder()))}")
+    return 0
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from course_lib.benchmark import predict_speed
+    from course_lib.model_catalog import find_entry
+
+    entry = find_entry(options.name)
+    level = options.level or entry.level
+    found = predict_speed(entry.config, level)
+    print(f"{entry.title} at {level}, with {found.n_threads} threads of this processor:")
+    for what, speed in (
+        ("writes", found.decode_tokens_per_s),
+        ("reads", found.prefill_tokens_per_s),
+    ):
+        print(f"{what:7} {speed.median:7.1f} tokens a second ({speed.low:.1f} to {speed.high:.1f})")
+    print(f"takes   {found.memory.total / 1e9:7.1f} GB of memory")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Measure a model: how well it predicts a text, and how many questions it answers rightly."""
+"""Measure a model: its speed, how well it predicts a text, how many questions it answers."""
 
 from __future__ import annotations
 
@@ -14,6 +14,23 @@ import numpy as np
 from course_lib.chat_template import Message
 from course_lib.engine_logits import engine_window_logits
 from course_lib.progress_bar import progress_bar
+from course_lib.speed_measurement import SpeedReport, Spread, measure_speed
+from course_lib.speed_prediction import PredictionError, SpeedPrediction, predict_speed
+
+__all__ = [
+    "PredictionError",
+    "QualityCase",
+    "QualityScores",
+    "SpeedPrediction",
+    "SpeedReport",
+    "Spread",
+    "kl_divergence",
+    "load_quality_cases",
+    "measure_quality",
+    "measure_speed",
+    "perplexity",
+    "predict_speed",
+]
 
 _MAX_ANSWER_TOKENS = 64
 

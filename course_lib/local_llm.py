@@ -18,6 +18,7 @@ from course_lib.engine_chat import encode_with_template
 from course_lib.engine_loading import load_engine
 from course_lib.engine_options import EngineSettings, GenerationOptions
 from course_lib.engine_turns import EngineError, EngineTurns
+from course_lib.generation_usage import GenerationUsage
 from course_lib.gguf_file import inspect_gguf, validate_gguf
 from course_lib.hardware import ModelTooLargeError, recommend_settings
 from course_lib.model_lookup import find_model
@@ -67,6 +68,8 @@ class LocalLLM:
         As the model was loaded.
     n_ctx : int
         Tokens that prompt and answer may have together.
+    last_usage : GenerationUsage or None
+        Tokens and seconds of the text that was written last.
 
     Raises
     ------
@@ -95,6 +98,7 @@ class LocalLLM:
         self._template = str(info.metadata.get("tokenizer.chat_template", ""))
         self._has_sentencepiece = info.metadata.get("tokenizer.ggml.model") == "llama"
         self._tokenizer: Tokenizer | None = None
+        self.last_usage: GenerationUsage | None = None
         self._turns = EngineTurns()
         # Held in every call into llama.cpp, so that `close` never frees what is being used.
         self._computing = threading.Lock()
@@ -193,6 +197,11 @@ class LocalLLM:
             engine.eval(ids)
             return np.array(engine._ctx.get_logits_ith(-1)[:n_vocab], dtype=np.float32)
 
+    def forget(self) -> None:
+        """Empty the cache, so that the next prompt is read from its beginning."""
+        with self._turns.taken(), self._computing:
+            self._engine.reset()
+
     def close(self) -> None:
         """Free the model's memory. A closed model can no longer be used; closing twice is fine."""
         with self._computing, self._tokenizing:
@@ -265,14 +274,24 @@ class LocalLLM:
         if not n_left:
             return
         with self._turns.taken() as turn:
+            usage = GenerationUsage(n_prompt=len(ids), n_reused=self._n_reusable(ids))
             new_ids = self._new_ids(ids, options)
             for _ in range(n_left):
                 with self._computing:
                     turn.require()
-                    data = self._next_bytes(new_ids)
+                    with usage.timed():
+                        data = self._next_bytes(new_ids)
+                self.last_usage = usage
                 if data is None:
                     return
                 yield data
+
+    def _n_reusable(self, ids: list[int]) -> int:
+        """Count the ids at the beginning whose keys and values are still in the cache."""
+        engine = self._engine
+        held = engine._input_ids[: engine.n_tokens].tolist()
+        n_same = next((i for i, (a, b) in enumerate(zip(held, ids)) if a != b), len(held))
+        return min(n_same, len(ids) - 1)  # the last one is read again, for its logits
 
     def _new_ids(self, ids: list[int], options: GenerationOptions) -> Iterator[int]:
         seed = options.seed if options.seed is not None else int.from_bytes(os.urandom(4), "big")

@@ -31,7 +31,7 @@ _SCALES = {
 def write_random_model(
     path: str | os.PathLike[str],
     config: ModelConfig,
-    type_name: str = "F16",
+    type_name: str | Mapping[str, str] = "F16",
     *,
     rng: np.random.Generator,
     tied: bool = False,
@@ -44,8 +44,8 @@ def write_random_model(
     ----------
     path : str or path-like
     config : ModelConfig
-    type_name : str
-        Format of all matrices: ``"F32"``, ``"F16"``, ``"Q8_0"``, ``"Q4_0"``, ``"Q4_K"`` …
+    type_name : str, or mapping from the name of a tensor
+        Format of all matrices, or of each: ``"F32"``, ``"F16"``, ``"Q8_0"``, ``"Q4_0"`` …
     rng : np.random.Generator
     tied : bool
         Let the embedding serve as output too.
@@ -57,25 +57,34 @@ def write_random_model(
     -------
     Path
     """
-    tensor_type = gguf.GGMLQuantizationType[type_name]
     shapes = tensor_shapes(config, tied)
+    types = {
+        name: gguf.GGMLQuantizationType[
+            "F32"
+            if len(shape) == 1
+            else type_name
+            if isinstance(type_name, str)
+            else type_name[name]
+        ]
+        for name, shape in shapes.items()
+    }
     extra_tensors = extra_tensors or {}
     writer = gguf.GGUFWriter(path, "llama")
     try:
         _describe(writer, config)
         describe(writer)
         for name, shape in shapes.items():
-            stored = tensor_type if len(shape) == 2 else gguf.GGMLQuantizationType.F32
-            block_size, n_block_bytes = gguf.GGML_QUANT_SIZES[stored]
+            block_size, n_block_bytes = gguf.GGML_QUANT_SIZES[types[name]]
             n_bytes = int(np.prod(shape)) // block_size * n_block_bytes
-            writer.add_tensor_info(name, shape, np.dtype(np.float32), n_bytes, raw_dtype=stored)
+            dtype = np.dtype(np.float32)
+            writer.add_tensor_info(name, shape, dtype, n_bytes, raw_dtype=types[name])
         for name, tensor in extra_tensors.items():
             writer.add_tensor_info(name, tensor.shape, tensor.dtype, tensor.nbytes)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
-        for shape in shapes.values():
-            writer.write_tensor_data(_random_tensor(rng, shape, tensor_type))
+        for name, shape in shapes.items():
+            writer.write_tensor_data(_random_tensor(rng, shape, types[name]))
         for tensor in extra_tensors.values():
             writer.write_tensor_data(tensor)
     finally:

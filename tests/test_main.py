@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -269,6 +270,14 @@ def test_models_are_listed_with_size_memory_and_licence(tmp_path):
     line = next(x for x in done.stdout.splitlines() if x.startswith("mistral-7b-instruct "))
     assert "4.37 GB" in line and "takes" in line and "Apache-2.0" in line
     assert str(tmp_path) in done.stdout
+
+
+@pytest.mark.slow
+def test_a_speed_is_predicted_before_any_download():
+    done = type_in("predict", "qwen3-0.6b")
+    assert done.returncode == 0, done.stderr
+    assert "Qwen3 0.6B at Q8_0" in done.stdout
+    assert re.search(r"writes +[0-9.]+ tokens a second \([0-9.]+ to [0-9.]+\)", done.stdout)
 
 
 def test_a_download_of_an_unknown_model_names_the_known_ones():
