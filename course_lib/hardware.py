@@ -142,13 +142,12 @@ def recommend_settings(
         n_batch=_N_BATCH_ON_GPU if n_gpu_layers else _N_BATCH,
         n_gpu_layers=n_gpu_layers,
     )
-    if n_gpu_layers:  # most of it lies in the memory of the GPU
-        return replace(settings, use_mmap=True)
-    estimate = _fitting_estimate(info, hardware, n_ctx, n_usual)
+    share = _share_in_ram(info, n_gpu_layers)
+    estimate = _fitting_estimate(info, hardware, n_ctx, n_usual, share)
     if estimate is None:  # a file that does not say its sizes
         return replace(settings, use_mmap=True)
     n_ctx, memory = estimate
-    return replace(settings, n_ctx=n_ctx, use_mmap=memory.evictable > 0)
+    return replace(settings, n_ctx=n_ctx, use_mmap=memory.evictable > 0 or n_gpu_layers != 0)
 
 
 def recommend_quantization(
@@ -205,8 +204,14 @@ def _usable_bytes(hardware: Hardware) -> int:
     return max(gpu, int(hardware.available_ram_bytes * (1 - _SPARE_SHARE)))
 
 
+def _share_in_ram(info: GGUFInfo, n_gpu_layers: int) -> float:
+    """Return which part of a model stays with the processor."""
+    n_layers = info.metadata.get(f"{info.architecture}.block_count", 1)
+    return 0.0 if n_gpu_layers == -1 else 1 - n_gpu_layers / n_layers if n_gpu_layers else 1.0
+
+
 def _fitting_estimate(
-    info: GGUFInfo, hardware: Hardware, wanted: int | None, n_usual: int
+    info: GGUFInfo, hardware: Hardware, wanted: int | None, n_usual: int, share: float
 ) -> tuple[int, MemoryEstimate] | None:
     """Halve the context until it fits; one that was asked for must fit as it is."""
     n_ctx = wanted or n_usual
@@ -218,7 +223,7 @@ def _fitting_estimate(
         except ValueError:
             return None
         # A mapped file may be larger than memory: slow, but it runs
-        needed = memory.total - memory.evictable
+        needed = share * (memory.total - memory.evictable)
         if needed <= hardware.available_ram_bytes:
             return n_ctx, memory
         if wanted or n_ctx <= _LEAST_N_CTX:

@@ -9,6 +9,7 @@ from llama_cpp import Llama
 from course_lib import TINY_MODEL_PATH, engine_logits
 from course_lib.benchmark import (
     QualityCase,
+    compare_quantizations,
     kl_divergence,
     load_quality_cases,
     measure_quality,
@@ -134,3 +135,23 @@ def test_a_line_that_is_no_question_is_named(tmp_path):
 def test_the_courses_own_questions_are_read():
     cases = load_quality_cases()
     assert len(cases) == 700 and isinstance(cases[0], QualityCase)
+
+
+def test_levels_are_compared_in_one_table(small_file, tmp_path):
+    half = quantize_gguf(TINY_MODEL_PATH, tmp_path / "q8.gguf", "Q8_0")
+    cases = load_quality_cases()[::70]
+    paths = {"F16": TINY_MODEL_PATH, "Q8_0": half, "Q4_0": small_file}
+    comparison = compare_quantizations(paths, text=TEXT, cases=cases)
+    f16, q8, q4 = comparison.rows
+    assert f16.kl_divergence == 0 < q8.kl_divergence < q4.kl_divergence
+    assert f16.size_bytes > q8.size_bytes > q4.size_bytes
+    assert q8.perplexity == perplexity(half, TEXT)
+    assert all(row.decode_tokens_per_s > 0 and 0.5 < row.right <= 1 for row in comparison.rows)
+    lines = str(comparison).splitlines()
+    assert [line.split()[0] for line in lines] == ["level", "F16", "Q8_0", "Q4_0"]
+    assert all(len(values) == 3 for values in comparison.columns().values())
+
+
+def test_nothing_to_compare_is_refused():
+    with pytest.raises(ValueError, match="nothing to compare"):
+        compare_quantizations({})

@@ -56,6 +56,9 @@ HELPERS = {
     "quiet_engine": (3, "local_llm"),
     "model_lookup": (4, "local_llm"),
     "generation_usage": (4, "local_llm"),
+    "likelihood": (4, "benchmark"),
+    "quality_measurement": (4, "benchmark"),
+    "quantization_comparison": (4, "benchmark"),
     "speed_measurement": (4, "speed_measurement"),
     "speed_prediction": (4, "speed_prediction"),
     "engine_turns": (4, "local_llm"),
@@ -75,6 +78,7 @@ NEIGHBOURS = {
     ("memory_estimate", "gguf_file"): "tells the memory of a file that is there",
     ("doctor", "plots"): "asks where the Hangul font is, to say so if it is missing",
     ("model_plots", "plots"): "shares the accent colour",
+    ("quantization_comparison", "local_llm"): "runs what it compares",
     ("download", "model_catalog"): "looks up what it downloads",
 }
 FLOOR = {name: floor for names, floor in FLOORS.items() for name in names.split()}

@@ -308,6 +308,19 @@ def test_as_many_layers_as_fit_go_to_the_gpu(tmp_path, machine, free_gb, expecte
     assert settings.n_gpu_layers == expected
 
 
+def test_what_the_gpu_does_not_take_must_fit_into_memory(tmp_path, machine):
+    path = tmp_path / "sparse.gguf"
+    write_header_of_mistral(path)
+    gpu = Gpu("a card", 3 * 10**9, 24 * 10**9)
+    tight = replace(machine, gpus=(gpu,), available_ram_bytes=10**9, cpu_features=("AVX2",))
+    with pytest.raises(ModelTooLargeError, match="4,096 tokens"):
+        recommend_settings(path, tight, n_ctx=4096)
+    roomy = replace(tight, available_ram_bytes=3 * 10**9)
+    assert recommend_settings(path, roomy, n_ctx=4096).n_gpu_layers == 17
+    whole = replace(tight, gpus=(Gpu("a card", 24 * 10**9, 24 * 10**9),))
+    assert recommend_settings(path, whole, n_ctx=4096).n_gpu_layers == -1
+
+
 def write_header_of_mistral(path):
     """Write a Mistral 7B at Q4_0 whose weights are a hole in the file."""
     writer = gguf.GGUFWriter(path, "llama")
