@@ -19,7 +19,7 @@ import numpy as np
 from course_lib.gguf_file import GGUFInfo, inspect_gguf, validate_gguf
 from course_lib.gguf_package import gguf
 from course_lib.hf_checkpoint import HFCheckpoint
-from course_lib.llama_file import write_rope_scaling, write_sizes
+from course_lib.llama_file import announce_tensor, write_rope_scaling, write_sizes
 from course_lib.model_size import LEVELS, gguf_bytes, tensor_types
 from course_lib.progress_bar import progress_bar
 from course_lib.quantization import quantize
@@ -135,7 +135,7 @@ def _write(path: Path, checkpoint: HFCheckpoint, dtype: str, name: str) -> None:
             chat_template=checkpoint.chat_template,
         )
         for tensor_name, shape in checkpoint.shapes.items():
-            _announce(writer, tensor_name, shape, types[tensor_name])
+            announce_tensor(writer, tensor_name, shape, types[tensor_name])
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
@@ -145,13 +145,6 @@ def _write(path: Path, checkpoint: HFCheckpoint, dtype: str, name: str) -> None:
     finally:
         with suppress(OSError):  # of a full disk, which has been reported once
             writer.close()
-
-
-def _announce(writer: gguf.GGUFWriter, name: str, shape: tuple[int, ...], type_name: str) -> None:
-    tensor_type = gguf.GGMLQuantizationType[type_name]
-    block_size, n_block_bytes = gguf.GGML_QUANT_SIZES[tensor_type]
-    n_bytes = int(np.prod(shape)) // block_size * n_block_bytes
-    writer.add_tensor_info(name, shape, np.dtype(np.float32), n_bytes, raw_dtype=tensor_type)
 
 
 def _stored(name: str, tensor: np.ndarray, type_name: str) -> np.ndarray:

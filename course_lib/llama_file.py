@@ -16,6 +16,7 @@ from course_lib.gguf_package import gguf
 from course_lib.quantization import dequantize
 from course_lib.quantization_blocks import BLOCKS
 from course_lib.rope import RopeScaling
+from course_lib.tensor_layout import tensor_bytes
 
 _READABLE = (
     *("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"),
@@ -157,6 +158,15 @@ def write_sizes(writer: gguf.GGUFWriter, config: ModelConfig) -> None:
     writer.add_layer_norm_rms_eps(config.norm_eps)
     if config.sliding_window:
         writer.add_sliding_window(config.sliding_window)
+
+
+def announce_tensor(
+    writer: gguf.GGUFWriter, name: str, shape: tuple[int, ...], type_name: str
+) -> None:
+    """Put a tensor into the header whose weights are written later."""
+    stored = gguf.GGMLQuantizationType[type_name]
+    n_bytes = tensor_bytes(shape, type_name)
+    writer.add_tensor_info(name, shape, np.dtype(np.float32), n_bytes, raw_dtype=stored)
 
 
 def write_rope_scaling(writer: gguf.GGUFWriter, scaling: RopeScaling) -> None:

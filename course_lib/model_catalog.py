@@ -20,7 +20,7 @@ strongest that leaves a quarter of the memory to others."""
 CHAT_CONTEXT = 4096
 """Tokens of context that a recommendation makes room for."""
 
-_HOME_ADVANTAGE = 4
+_HOME_ADVANTAGE = 5
 _GOOD_SHARE = 0.75
 
 
@@ -171,7 +171,7 @@ _ENTRIES = (
         allows_commercial_use=True,
         languages=("en",),
         tasks=("chat", "code", "tools"),
-        strength=5,
+        strength=6,
         released="2024-05",
     ),
     ModelEntry(
@@ -244,7 +244,7 @@ _ENTRIES = (
         allows_commercial_use=True,
         languages=_QWEN3_LANGUAGES,
         tasks=("chat", "code", "reasoning", "tools"),
-        strength=8,
+        strength=9,
         released="2025-04",
     ),
     ModelEntry(
@@ -262,7 +262,7 @@ _ENTRIES = (
         allows_commercial_use=True,
         languages=_MINISTRAL_LANGUAGES,
         tasks=("chat", "code", "tools"),
-        strength=7,
+        strength=8,
         released="2025-12",
     ),
     ModelEntry(
@@ -298,7 +298,7 @@ _ENTRIES = (
         allows_commercial_use=True,
         languages=_LLAMA_LANGUAGES,
         tasks=("chat", "tools"),
-        strength=6,
+        strength=7,
         released="2024-09",
     ),
     ModelEntry(

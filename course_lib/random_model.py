@@ -11,8 +11,15 @@ import numpy as np
 from course_lib.config import ModelConfig
 from course_lib.gguf_cursor import padded
 from course_lib.gguf_package import gguf
-from course_lib.llama_file import write_sizes
-from course_lib.tensor_layout import ALIGNMENT, tensor_bytes, tensor_shapes, tensor_types
+from course_lib.llama_file import announce_tensor, write_sizes
+from course_lib.quantization import dequantize, quantize
+from course_lib.tensor_layout import (
+    ALIGNMENT,
+    BLOCK_SIZES,
+    tensor_bytes,
+    tensor_shapes,
+    tensor_types,
+)
 
 # Where a block keeps its half-precision scales, and their ratio that makes its mean zero. All
 # other bytes may have any value.
@@ -59,14 +66,7 @@ def write_random_model(
     """
     shapes = tensor_shapes(config, tied)
     types = {
-        name: gguf.GGMLQuantizationType[
-            "F32"
-            if len(shape) == 1
-            else type_name
-            if isinstance(type_name, str)
-            else type_name[name]
-        ]
-        for name, shape in shapes.items()
+        name: "F32" if len(shape) == 1 else _of(type_name, name) for name, shape in shapes.items()
     }
     extra_tensors = extra_tensors or {}
     writer = gguf.GGUFWriter(path, "llama")
@@ -74,10 +74,7 @@ def write_random_model(
         _describe(writer, config)
         describe(writer)
         for name, shape in shapes.items():
-            block_size, n_block_bytes = gguf.GGML_QUANT_SIZES[types[name]]
-            n_bytes = int(np.prod(shape)) // block_size * n_block_bytes
-            dtype = np.dtype(np.float32)
-            writer.add_tensor_info(name, shape, dtype, n_bytes, raw_dtype=types[name])
+            announce_tensor(writer, name, shape, types[name])
         for name, tensor in extra_tensors.items():
             writer.add_tensor_info(name, tensor.shape, tensor.dtype, tensor.nbytes)
         writer.write_header_to_file()
@@ -126,10 +123,8 @@ def write_hollow_model(
         writer.add_name("no weights")
         write_sizes(writer, config)
         for name, shape in tensor_shapes(config).items():
-            size = tensor_bytes(shape, types[name])
-            stored = gguf.GGMLQuantizationType[types[name]]
-            writer.add_tensor_info(name, shape, np.dtype(np.float32), size, raw_dtype=stored)
-            n_bytes += padded(size, ALIGNMENT)
+            announce_tensor(writer, name, shape, types[name])
+            n_bytes += padded(tensor_bytes(shape, types[name]), ALIGNMENT)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
@@ -139,6 +134,10 @@ def write_hollow_model(
         header_bytes = file.seek(0, os.SEEK_END)
         file.truncate(padded(header_bytes, ALIGNMENT) + n_bytes)
     return Path(path)
+
+
+def _of(type_name: str | Mapping[str, str], name: str) -> str:
+    return type_name if isinstance(type_name, str) else type_name[name]
 
 
 def _describe(writer: gguf.GGUFWriter, config: ModelConfig) -> None:
@@ -163,22 +162,20 @@ def _pieces(vocab_size: int) -> Iterator[tuple[str, gguf.TokenType]]:
     yield from ((f"▁{i}", gguf.TokenType.NORMAL) for i in range(3 + n_bytes, vocab_size))
 
 
-def _random_tensor(
-    rng: np.random.Generator, shape: tuple[int, ...], tensor_type: gguf.GGMLQuantizationType
-) -> np.ndarray:
+def _random_tensor(rng: np.random.Generator, shape: tuple[int, ...], type_name: str) -> np.ndarray:
     """Draw a norm near 1, or a matrix that keeps the size of the vectors it multiplies."""
     if len(shape) == 1:
         return rng.uniform(0.5, 1.5, shape).astype(np.float32)
     std = shape[-1] ** -0.5
-    if tensor_type.name in ("F32", "F16"):
+    if type_name in ("F32", "F16", "BF16"):
         drawn = rng.standard_normal(shape, dtype=np.float32)
         drawn *= std
-        return drawn.astype(np.float16) if tensor_type.name == "F16" else drawn
-    block_size, n_block_bytes = gguf.GGML_QUANT_SIZES[tensor_type]
+        return quantize(drawn, type_name)
+    block_size, n_block_bytes = BLOCK_SIZES[type_name]
     blocks = rng.integers(0, 256, (shape[0], shape[1] // block_size, n_block_bytes), dtype=np.uint8)
-    _set_scales(blocks, tensor_type.name, 1.0)
-    sample = gguf.quants.dequantize(blocks[:8].reshape(-1, n_block_bytes), tensor_type)
-    _set_scales(blocks, tensor_type.name, std / float(sample.std()))
+    _set_scales(blocks, type_name, 1.0)
+    sample = dequantize(blocks[:8].reshape(-1, n_block_bytes), type_name)
+    _set_scales(blocks, type_name, std / float(sample.std()))
     return blocks.reshape(shape[0], -1)
 
 

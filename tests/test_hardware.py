@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
-import gguf
 import numpy as np
 import psutil
 import pytest
@@ -25,10 +24,9 @@ from course_lib.hardware import (
     recommend_quantization,
     recommend_settings,
 )
-from course_lib.llama_file import write_sizes
 from course_lib.memory_estimate import estimate_memory
-from course_lib.model_size import gguf_bytes, tensor_shapes
-from course_lib.random_model import write_random_model
+from course_lib.model_size import gguf_bytes
+from course_lib.random_model import write_hollow_model, write_random_model
 
 GIB = 1 << 30
 
@@ -302,7 +300,7 @@ def test_what_fits_no_way_is_refused(machine):
 @pytest.mark.parametrize(("free_gb", "expected"), [(24, -1), (3.0, 17), (0.4, 0)])
 def test_as_many_layers_as_fit_go_to_the_gpu(tmp_path, machine, free_gb, expected):
     path = tmp_path / "sparse.gguf"
-    write_header_of_mistral(path)
+    write_hollow_model(path, MISTRAL_7B_V03, "Q4_0")
     gpu = Gpu("a card", int(free_gb * 1e9), int(24e9))
     settings = recommend_settings(path, replace(machine, gpus=(gpu,)), n_ctx=4096)
     assert settings.n_gpu_layers == expected
@@ -310,7 +308,7 @@ def test_as_many_layers_as_fit_go_to_the_gpu(tmp_path, machine, free_gb, expecte
 
 def test_what_the_gpu_does_not_take_must_fit_into_memory(tmp_path, machine):
     path = tmp_path / "sparse.gguf"
-    write_header_of_mistral(path)
+    write_hollow_model(path, MISTRAL_7B_V03, "Q4_0")
     gpu = Gpu("a card", 3 * 10**9, 24 * 10**9)
     tight = replace(machine, gpus=(gpu,), available_ram_bytes=10**9, cpu_features=("AVX2",))
     with pytest.raises(ModelTooLargeError, match="4,096 tokens"):
@@ -319,24 +317,6 @@ def test_what_the_gpu_does_not_take_must_fit_into_memory(tmp_path, machine):
     assert recommend_settings(path, roomy, n_ctx=4096).n_gpu_layers == 17
     whole = replace(tight, gpus=(Gpu("a card", 24 * 10**9, 24 * 10**9),))
     assert recommend_settings(path, whole, n_ctx=4096).n_gpu_layers == -1
-
-
-def write_header_of_mistral(path):
-    """Write a Mistral 7B at Q4_0 whose weights are a hole in the file."""
-    writer = gguf.GGUFWriter(path, "llama")
-    write_sizes(writer, MISTRAL_7B_V03)
-    q4_0 = gguf.GGMLQuantizationType.Q4_0
-    for name, shape in tensor_shapes(MISTRAL_7B_V03).items():
-        is_matrix = len(shape) == 2
-        n_bytes = int(np.prod(shape)) // 32 * 18 if is_matrix else 4 * shape[0]
-        kind = q4_0 if is_matrix else gguf.GGMLQuantizationType.F32
-        writer.add_tensor_info(name, shape, np.dtype(np.float32), n_bytes, raw_dtype=kind)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_ti_data_to_file()
-    writer.close()
-    with path.open("r+b") as file:
-        file.truncate(gguf_bytes(MISTRAL_7B_V03, "Q4_0") + 10**6)
 
 
 def test_the_usual_level_is_taken_where_it_fits(machine):

@@ -59,6 +59,12 @@ def test_a_prediction_leaves_no_file_and_makes_sense(scratch):
     assert found.memory.total > 0
 
 
+@pytest.mark.parametrize("level", ["F32", "BF16", "Q8_0", "Q5_1"])
+def test_other_levels_are_predicted_too(scratch, level):
+    tiny = replace(SMALL, dim=256, n_heads=4, hidden_dim=512, n_layers=4)
+    assert predict_speed(tiny, level).decode_tokens_per_s.median > 0
+
+
 def test_an_interrupt_leaves_no_file(scratch, monkeypatch):
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
