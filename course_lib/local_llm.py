@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from course_lib.chat_model import ContextOverflowError
 from course_lib.chat_template import Message, encode_chat
 from course_lib.engine_chat import encode_with_template
 from course_lib.engine_loading import load_engine
@@ -28,23 +29,6 @@ from course_lib.tokenizer import Tokenizer, require_valid_unicode
 
 if TYPE_CHECKING:
     from llama_cpp import Llama
-
-
-class ContextOverflowError(ValueError):
-    """A prompt that is longer than the model's context.
-
-    Attributes
-    ----------
-    n_tokens, n_ctx : int
-        The length of the prompt, and what the context holds.
-    """
-
-    def __init__(self, n_tokens: int, n_ctx: int) -> None:
-        super().__init__(
-            f"the prompt has {n_tokens} tokens and the context holds {n_ctx}, the answer included. "
-            "Shorten the prompt, or load the model with EngineSettings(n_ctx=...)."
-        )
-        self.n_tokens, self.n_ctx = n_tokens, n_ctx
 
 
 class LocalLLM:
@@ -167,6 +151,16 @@ class LocalLLM:
     def count_tokens(self, text: str) -> int:
         """Return how many tokens `text` has, without the begin-of-sequence token."""
         return len(self.tokenize(text))
+
+    def count_chat_tokens(self, messages: Sequence[Message]) -> int:
+        """Return how many tokens a conversation has as a prompt, control tokens included.
+
+        Raises
+        ------
+        ChatFormatError
+            When the messages are not a chat.
+        """
+        return len(self._chat_ids(messages))
 
     def next_logits(self, ids: Sequence[int]) -> np.ndarray:
         """Return the score of every token as the next one after `ids`.

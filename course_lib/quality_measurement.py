@@ -7,19 +7,13 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from course_lib.chat_model import ChatModel
 from course_lib.chat_template import Message
 from course_lib.progress_bar import progress_bar
 
 _MAX_ANSWER_TOKENS = 64
-
-
-class ChatModel(Protocol):
-    """What is needed of a model here: `LocalLLM` has it, and so may others."""
-
-    def chat(self, messages: list[Message], **options: object) -> str:
-        """Answer a conversation."""
 
 
 @dataclass(frozen=True)
