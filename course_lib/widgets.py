@@ -1,4 +1,4 @@
-"""What a learner can look at and play with: tokens in colour."""
+"""What a learner can look at and play with: tokens in colour, a chat window."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from course_lib.chat_window import ChatWindow
 from course_lib.tokenizer import Tokenizer, TokenizerError, TokenType
 
 if TYPE_CHECKING:
     import ipywidgets
+
+__all__ = ["ChatWindow", "TokenView", "token_explorer", "token_view"]
 
 _COLOURS = ("#fde68a", "#bae6fd", "#fecaca", "#bbf7d0", "#ddd6fe")  # black text on each: 12:1
 _BOX = (

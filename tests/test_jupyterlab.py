@@ -137,3 +137,75 @@ def test_a_float_can_be_typed_and_pulled(opened):
     page.wait_for_timeout(1000)  # slider and number have come to rest
     assert float(number.input_value()) == typed
     assert table.inner_text() == before
+
+
+SLOW_MODEL = """
+import time
+
+from course_lib.widgets import ChatWindow
+
+
+class Slow:
+    n_ctx = 4000
+
+    def stream_chat(self, messages, **options):
+        words = (messages[-1]["content"].split() or ["?"]) * 300
+        for word in words[: options["max_tokens"]]:
+            time.sleep(0.02)
+            yield word + " "
+
+    def count_tokens(self, text):
+        return len(text.split())
+
+
+window = ChatWindow(Slow())
+window
+"""
+
+
+def one_cell(source):
+    """A notebook of one cell."""
+    python = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = nbformat.v4.new_notebook(metadata={"kernelspec": python})
+    notebook.cells.append(nbformat.v4.new_code_cell(source))
+    return notebook
+
+
+def text_of(page, selector="div[title]"):
+    """What stands in the bubbles."""
+    return page.locator(f".widget-html-content {selector}").all_inner_texts()
+
+
+def test_a_chat_streams_stops_goes_on_and_clears(opened):
+    page = opened(one_cell(SLOW_MODEL))
+    box = page.locator(".widget-text input").first
+    box.wait_for()
+    stop, clear = (page.get_by_role("button", name=name) for name in ("Stop", "Clear"))
+    box.fill("<script>document.title='broken'</script> <b>hi</b> **there**")
+    box.press("Enter")
+    answer = page.locator('.widget-html-content div[title="the model"]')
+    answer.wait_for()
+    first = answer.inner_text()
+    page.wait_for_function(  # it grows
+        "n => document.querySelector('.widget-html-content div[title=\"the model\"]')"
+        ".innerText.length > n + 100",
+        arg=len(first),
+    )
+    started = time.perf_counter()
+    stop.click()
+    page.locator('.widget-html-content div[title="note"]').wait_for()
+    assert time.perf_counter() - started < 0.3 + 0.2  # the browser's own part
+    shown = answer.inner_text()
+    page.wait_for_timeout(500)
+    assert answer.inner_text() == shown
+    assert "**there**" in shown
+    assert "<b>hi</b>" in shown
+    assert page.locator(".widget-html-content b, .widget-html-content script").count() == 0
+    assert "broken" not in page.title()
+
+    box.fill("again")
+    box.press("Enter")
+    page.get_by_text("again again").wait_for()
+    clear.click()
+    page.wait_for_function("() => !document.querySelector('.widget-html-content div[title]')")
+    assert text_of(page) == []
