@@ -103,7 +103,7 @@ $(STAMPS)/engine: $(STAMPS)/venv pyproject.toml tools/install_engine.py course_l
 	@touch $@
 
 $(STAMPS)/course: $(STAMPS)/venv pyproject.toml | $(STAMPS)/engine
-	$(PY) -m pip install --editable .
+	$(PY) -m pip install --editable ".[serve]"
 	@touch $@
 
 $(STAMPS)/test: $(STAMPS)/course
