@@ -6,7 +6,12 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from course_lib.chat_model import ChatModel
+    from course_lib.chat_service import ChatService
 
 _EXIT_WRONG_USE = 2
 _EXIT_INTERRUPTED = 130
@@ -60,9 +65,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     ask.set_defaults(run=_ask)
 
-    chat = commands.add_parser("chat", help="talk with a model; Ctrl-D or an empty line ends it")
+    chat = commands.add_parser(
+        "chat", help="talk with a model; Ctrl-C stops an answer, Ctrl-D ends"
+    )
     chat.add_argument("--model", default="tiny", help="a name or a .gguf file (default: tiny)")
     chat.add_argument("--system", help="what the model is told before the conversation")
+    chat.add_argument(
+        "--server", metavar="URL", help="talk with a server's model; its key in COURSE_API_KEY"
+    )
+    chat.add_argument(
+        "--context",
+        type=_token_count,
+        default=4096,
+        metavar="TOKENS",
+        help="of a server that does not tell its own (default: 4096)",
+    )
     chat.set_defaults(run=_chat)
 
     models = commands.add_parser("models", help="the models that can be downloaded")
@@ -104,35 +121,49 @@ def _ask(options: argparse.Namespace) -> int:
 
     messages = [{"role": "user", "content": question}]
     with LocalLLM(options.model) as llm:
-        for _ in _echoed(llm.stream_chat(messages, max_tokens=options.max_tokens)):
-            pass
+        for piece in llm.stream_chat(messages, max_tokens=options.max_tokens):
+            print(_safe(piece), end="", flush=True)
+    print()
     return 0
 
 
 def _chat(options: argparse.Namespace) -> int:
-    from course_lib.local_llm import ContextOverflowError, LocalLLM
+    import asyncio
 
-    system = [{"role": "system", "content": options.system}] if options.system else []
-    turns: list[dict[str, str]] = []
-    with LocalLLM(options.model) as llm:
+    from course_lib.chat_service import ChatService, MessageTooLongError
+
+    with _chat_model(options) as model:
+        n_ctx = getattr(model, "n_ctx", None) or options.context
+        service = ChatService(
+            model, system=options.system, context_tokens=n_ctx, max_tokens=min(256, n_ctx // 2)
+        )
         while (question := _next_line()).strip():
-            turns.append({"role": "user", "content": question})
             try:
-                answer = "".join(_echoed(llm.stream_chat(system + turns)))
-            except ContextOverflowError as error:
-                turns = turns[2:-1]  # makes room; a question too long by itself stays out
-                print(f"({_one_line(error)} The oldest turn is forgotten: ask again.)")
-                continue
-            turns.append({"role": "assistant", "content": answer})
+                asyncio.run(_print_reply(service, question))
+            except MessageTooLongError as error:
+                print(f"({_one_line(error)})")
+            except KeyboardInterrupt:
+                print(" (stopped)")
     return 0
 
 
-def _echoed(pieces: Iterator[str]) -> Iterator[str]:
-    """Print each piece as it comes, and pass it on."""
-    for piece in pieces:
+def _chat_model(options: argparse.Namespace) -> ChatModel:
+    if options.server is None:
+        from course_lib.local_llm import LocalLLM
+
+        return LocalLLM(options.model)
+    from course_lib.remote_llm import RemoteLLM
+
+    return RemoteLLM(options.server, options.model, os.environ.get("COURSE_API_KEY"))
+
+
+async def _print_reply(service: ChatService, question: str) -> None:
+    async for piece in service.reply("terminal", question):
         print(_safe(piece), end="", flush=True)
-        yield piece
     print()
+    usage = service.usage("terminal")
+    if usage and usage.n_forgotten:
+        print(f"(turns forgotten to make room: {usage.n_forgotten})", file=sys.stderr)
 
 
 def _next_line() -> str:

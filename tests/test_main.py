@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -256,12 +257,70 @@ def test_an_empty_line_ends_a_chat():
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_a_chat_that_has_become_too_long_forgets_its_oldest_turn():
+def test_a_chat_that_has_become_too_long_forgets_its_oldest_turns():
     question = "What is the capital of France?\n"
-    done = type_in("chat", stdin=question * 60)
+    done = type_in("chat", stdin=question * 40)
     assert done.returncode == 0, done.stderr
-    assert "The oldest turn is forgotten" in done.stdout
-    assert done.stdout.count("Paris") > 20
+    assert done.stdout.count("Paris") == 40
+    assert "turns forgotten to make room: 1" in done.stderr
+
+
+def test_a_message_too_long_by_itself_leaves_the_chat_alive():
+    done = type_in("chat", stdin="안녕 " * 800 + "\nWhat is the capital of France?\n")
+    assert done.returncode == 0, done.stderr
+    assert "Shorten it" in done.stdout and "Paris" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_an_interrupt_ends_the_answer_and_not_the_chat(tmp_path):
+    slow = tmp_path / "slow.py"
+    slow.write_text(SLOW_CHAT)
+    command = [sys.executable, str(slow)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(
+        command, cwd=REPOSITORY, env=os.environ | {"PYTHONPATH": "."}, **pipes
+    ) as chat:
+        chat.stdin.write(b"count\n")
+        chat.stdin.flush()
+        assert chat.stdout.read(1) == b"w"
+        chat.send_signal(signal.SIGINT)
+        rest, errors = chat.communicate(b"count\n\n", timeout=30)
+    assert chat.returncode == 0, errors
+    assert b"(stopped)" in rest and rest.endswith(b"word 3 \n")
+
+
+SLOW_CHAT = """
+import time
+
+import course_lib.local_llm
+from course_lib.__main__ import main
+
+
+class Slow:
+    n_ctx, n_asked = 1000, 0
+
+    def __init__(self, model):
+        pass
+
+    def stream_chat(self, messages, **options):
+        self.n_asked += 1
+        for i in range(400 if self.n_asked == 1 else 4):
+            yield f"word {i} "
+            time.sleep(0.05)
+
+    def count_tokens(self, text):
+        return len(text.split())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+
+course_lib.local_llm.LocalLLM = Slow
+raise SystemExit(main(["chat"]))
+"""
 
 
 def test_models_are_listed_with_size_memory_and_licence(tmp_path):
