@@ -19,7 +19,7 @@ NBVAL := --nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitize.cf
 ALLOW_ROOT = $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab doctor bench tiny-model engine test lint execute sync translated pages format clean FORCE
+.PHONY: help lab doctor bench tiny-model engine test lint execute sync translated pages badges format clean FORCE
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -58,6 +58,11 @@ translated: $(STAMPS)/test ## call Korean prose a current translation (NB=notebo
 
 pages: $(STAMPS)/test ## render all lessons as web pages under build/pages
 	$(PY) -m tools.pages
+
+badges: $(STAMPS)/test ## launch badges for your fork (REPO=owner/name BRANCH=main; REPO= takes them out)
+	@test -n "$(filter-out undefined,$(origin REPO))" || { \
+	  echo "Whose fork? make badges REPO=owner/name, or make badges REPO= to take the badges out."; exit 1; }
+	$(PY) -m tools.badges "$(REPO)" $(BRANCH)
 
 format: $(STAMPS)/test ## mend style with ruff
 	$(PY) -m ruff check --fix .
@@ -98,7 +103,7 @@ ifneq ($(strip $(CMAKE_ARGS)),)
 $(STAMPS)/engine: FORCE
 endif
 
-$(STAMPS)/engine: $(STAMPS)/venv pyproject.toml tools/install_engine.py course_lib/compiler.py
+$(STAMPS)/engine: $(STAMPS)/venv pyproject.toml tools/install_engine.py course_lib/compiler.py course_lib/hosted_setup.py
 	$(PY) -m tools.install_engine
 	@touch $@
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from tools.notebooks import EDITIONS, NOTEBOOKS, lesson_paths, read_notebook, write_notebook
-from tools.prose import HANGUL, needs_translation
+from tools.prose import HANGUL, needs_translation, without_badges
 
 CANONICAL, TRANSLATION = EDITIONS
 DIGEST_KEY = "translates"
@@ -54,14 +54,14 @@ class Difference:
 
 
 def digest(english: str) -> str:
-    r"""Short digest of an English text; spaces at its ends do not count.
+    r"""Short digest of an English text; spaces at its ends and launch badges do not count.
 
     Examples
     --------
     >>> digest("Tokens") == digest("Tokens\n"), digest("Tokens") == digest("tokens")
     (True, False)
     """
-    return hashlib.sha256(english.strip().encode()).hexdigest()[:12]
+    return hashlib.sha256(without_badges(english).strip().encode()).hexdigest()[:12]
 
 
 def twin(path: Path) -> Path:

@@ -33,10 +33,10 @@ from importlib import metadata
 from pathlib import Path
 
 from course_lib.compiler import find_compilers, how_to_install_compilers, missing_languages
+from course_lib.hosted_setup import READY_MADE_INDEX
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "llama-cpp-python"
-READY_MADE_INDEX = "https://abetlen.github.io/llama-cpp-python/whl/cpu"
 TINY_MODEL = ROOT / "course_lib" / "data" / "tiny-mistral-f16.gguf"
 LOG = Path(sys.prefix) / "engine-build.log"
 CMAKE_ARGS_USED = Path(sys.prefix) / "engine-cmake-args.txt"

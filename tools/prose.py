@@ -16,6 +16,7 @@ _TAG = re.compile(r"<[a-zA-Z/!][^<>]*>")
 _BARE_ADDRESS = re.compile(r"<?https?://[^\s<>)]+>?")
 _ATTRIBUTE = re.compile(r"""\b(?:href|src)\s*=\s*["']([^"']+)["']""")
 _IMG = re.compile(r"<img\b[^<>]*>", re.IGNORECASE)
+_BADGES = re.compile(r"\n\n\[!\[[^\n]*(?=\n|$)")
 _ALT = re.compile(r"""\balt\s*=\s*["'][^"']*\w[^"']*["']""")
 
 
@@ -30,6 +31,17 @@ class Picture:
 def without_code_blocks(markdown: str) -> str:
     """Markdown without its fenced code."""
     return _FENCE.sub(" ", markdown)
+
+
+def without_badges(markdown: str) -> str:
+    r"""Markdown without its paragraphs of launch badges, which each fork has its own.
+
+    Examples
+    --------
+    >>> without_badges("# Title\n\n[![Open](a.svg)](b)\n\nText.")
+    '# Title\n\nText.'
+    """
+    return _BADGES.sub("", markdown)
 
 
 def count_words(markdown: str) -> int:
