@@ -153,14 +153,26 @@ def test_a_missing_pin_is_an_error(tmp_path):
 
 
 def test_conda_gets_the_same_packages_within_the_same_bounds():
-    ours = re.search(r"^dependencies = \[\n(.*?)^\]", _read("pyproject.toml"), re.M | re.S)[1]
-    requirements = dict(re.findall(r'"([A-Za-z0-9_-]+)([^";]*)', ours))
+    found = re.findall(
+        r"^(?:dependencies|serve) = \[\n(.*?)^\]", _read("pyproject.toml"), re.M | re.S
+    )
+    requirements = dict(re.findall(r'"([A-Za-z0-9_-]+)([<>=][^";]*)', "".join(found)))
+    requirements |= server_requirements()
     requirements["matplotlib-base"] = requirements.pop("matplotlib")  # without conda's Qt
     requirements[PACKAGE] = "=0.3.*"  # conda-forge may be a release behind
     del requirements["tomli"]  # the environment has Python 3.12
     theirs = dict(re.findall(r"^\s+- ([A-Za-z0-9_-]+)([<>=].*)$", _read("environment.yml"), re.M))
     assert theirs.pop("python") == "=3.12"
     assert theirs == requirements
+
+
+def server_requirements():
+    """What llama-cpp-python's own server needs, in the words of its package."""
+    needed = [r.partition(";") for r in metadata.requires(PACKAGE) if 'extra == "server"' in r]
+    return {
+        name.lower(): ",".join(sorted(bounds.strip().split(","), reverse=True))
+        for name, bounds in (re.match(r"([A-Za-z0-9_-]+)(.*)", r).groups() for r, _, _ in needed)
+    }
 
 
 def _read(name):
