@@ -1,191 +1,226 @@
-"""Render every lesson of both editions as a web page, to be read without Jupyter.
+"""Render every lesson of both editions as a web page, to be read and searched without Jupyter.
 
-``python -m tools.pages`` writes ``build/pages/``: ``index.html`` to choose a language, and
-``en/NAME.html`` and ``ko/NAME.html``. The pages need no network. Figures take their alternative
-text from the caption below them; links between lessons lead from page to page.
+``python -m tools.pages`` writes ``build/pages/``: ``index.html`` to choose a language,
+``en/index.html`` and ``ko/index.html`` with the list of lessons, and a page for each of them. All
+addresses are relative, so the folder works below any address and from a USB stick, and no page asks
+the network for anything. Figures take their alternative text from the caption below them; links
+between lessons lead from page to page, and files of the repository that are linked come along.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
-import copy
-import html
 import io
 import re
 import shutil
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
+from bs4 import BeautifulSoup
 from fontTools import subset
 from jinja2 import Environment, FileSystemLoader
-from nbconvert import HTMLExporter
-from nbformat import NotebookNode
+from markupsafe import Markup
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from pygments.formatters import HtmlFormatter
 
 from course_lib.plots import hangul_font_path
+from tools import page_content, page_search
 from tools.editions import twin
-from tools.notebooks import EDITIONS, NOTEBOOKS, ROOT, caption, images, lesson_paths, read_notebook
+from tools.notebooks import EDITIONS, lesson_paths, read_notebook
+from tools.page_content import Site, github_anchor, relative, rewrite_links
 
-OUTPUT = ROOT / "build" / "pages"
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+OUTPUT = Site().output
 FONTS = ("NanumGothic.ttf", "NanumGothicBold.ttf")
 TEMPLATES = Path(__file__).parent / "page_templates"
-COURSE = {
-    "en": "Run an LLM on your own machine: from tokens to Mistral 7B",
-    "ko": "내 컴퓨터에서 LLM 실행하기: 토큰에서 Mistral 7B까지",
-}
-LANGUAGE_NAMES = {"en": "English", "ko": "한국어"}
-ALL_LESSONS = {"en": "All lessons", "ko": "전체 목차"}
-INTERACTIVE = {
-    "en": "Interactive: run the lesson in JupyterLab to use it.",
-    "ko": "직접 움직여 보려면 JupyterLab에서 이 셀을 실행하세요.",
-}
-_WIDGET = "application/vnd.jupyter.widget-view+json"
-_UNUSABLE = ("application/javascript", "text/latex")  # need jQuery and MathJax
-_ADDRESS = re.compile(r'(?P<before><(?:a|img)\b[^<>]*?\s)(?P<kind>href|src)="(?P<target>[^"]*)"')
+CODE_STYLES = {"light": "friendly", "dark": "github-dark"}
+_ONLY_LINKS = re.compile(r"(?:!?\[(?:[^\[\]]|!?\[[^\]]*\]\([^)]*\))*\]\([^)]*\)[\s·|]*)+")
 
 
-@dataclass
-class Site:
-    """Where pages go, and the files of the repository that they link to.
+@dataclass(frozen=True)
+class LessonEntry:
+    """What the list of lessons says about one."""
 
-    Parameters
-    ----------
-    notebooks : Path
-        Folder of the editions.
-    output : Path
-    files : dict[str, Path]
-        Linked files by their place in the site; filled while pages are rendered.
-    """
+    path: Path
+    title: str
+    question: str
+    minutes: str
 
-    notebooks: Path = NOTEBOOKS
-    output: Path = OUTPUT
-    files: dict[str, Path] = field(default_factory=dict)
+    @classmethod
+    def read(cls, path: Path) -> LessonEntry:
+        """Read it from the lesson itself."""
+        notebook = read_notebook(path)
+        facts = (page_content.lesson_title, page_content.question, page_content.minutes)
+        return cls(path, *(fact(notebook) for fact in facts))
 
     @property
-    def root(self) -> Path:
-        """Folder that holds the notebooks: of files in it, pages carry copies."""
-        return self.notebooks.parent
-
-    def address(self, target: str, source: Path) -> str | None:
-        """Where a link of the notebook `source` leads on its page; None: nowhere."""
-        parts = urlsplit(target)
-        if parts.scheme or parts.netloc or not parts.path:
-            return target
-        file = (source.parent / unquote(parts.path)).resolve()
-        if not file.is_file() or not file.is_relative_to(self.root.resolve()):
-            return None  # a folder, or a lesson still to be written
-        fragment = f"#{parts.fragment}" if parts.fragment else ""
-        if file.suffix == ".ipynb":
-            return f"../{file.parent.name}/{file.stem}.html{fragment}"
-        place = f"files/{file.relative_to(self.root.resolve()).as_posix()}"
-        self.files[place] = file
-        return f"../{place}{fragment}"
+    def address(self) -> str:
+        """File name of its page."""
+        return f"{self.path.stem}.html"
 
 
 def build(site: Site) -> list[Path]:
     """Write all pages and what they need; return the pages."""
+    if any(site.output.glob("*")) and not (site.output / "style.css").is_file():
+        raise FileExistsError(f"{site.output} holds something else. Choose an empty --output.")
     shutil.rmtree(site.output, ignore_errors=True)
-    pages = {"index.html": render_start()}
+    site.files.clear()
+    pages, scripts = {"index.html": render_start(site)}, {}
     for edition in EDITIONS:
-        paths = lesson_paths(edition, site.notebooks)
-        pages[f"{edition}/index.html"] = render_index(edition, paths)
-        pages |= {f"{edition}/{path.stem}.html": render_lesson(path, site) for path in paths}
-    characters = "".join(sorted(set().union(*pages.values())))
-    for place, text in (pages | {"style.css": style(characters)}).items():
+        lessons = [LessonEntry.read(path) for path in lesson_paths(edition, site.notebooks)]
+        pages[f"{edition}/index.html"] = render_index(edition, lessons, site)
+        found = []
+        for n, lesson in enumerate(lessons):
+            page, sections = render_lesson(n, lessons, site)
+            pages[f"{edition}/{lesson.address}"] = page
+            found += sections
+        scripts[f"{edition}/search-index.js"] = page_search.script(found)
+    pages |= render_files(site)
+    scripts["site.js"] = (TEMPLATES / "site.js").read_text(encoding="utf-8")
+    characters = "".join(sorted(set().union(*pages.values(), *scripts.values())))
+    for place, text in (pages | scripts | {"style.css": style(characters)}).items():
         _write(site.output / place, text)
-    for place, file in site.files.items():
+    for place in site.files.keys() - pages.keys():
         (site.output / place).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, site.output / place)
+        shutil.copyfile(site.files[place], site.output / place)
     return [site.output / place for place in pages]
 
 
-def render_lesson(path: Path, site: Site) -> str:
-    """One lesson as a page."""
-    edition = path.parent.name
-    exporter = HTMLExporter(
-        template_name="basic",
-        exclude_input_prompt=True,
-        exclude_output_prompt=True,
-        exclude_anchor_links=True,
-        embed_images=False,
+def render_lesson(
+    n: int, lessons: list[LessonEntry], site: Site
+) -> tuple[str, list[page_search.Section]]:
+    """The page of lesson `n` of an edition, and its sections for the search."""
+    lesson = lessons[n]
+    edition = lesson.path.parent.name
+    place = f"{edition}/{lesson.address}"
+    soup = page_content.rendered(read_notebook(lesson.path), words(edition))
+    sections = page_search.sections(soup, lesson.address, lesson.title)
+    rewrite_links(soup, lesson.path, place, site)
+    other = twin(lesson.path)
+    name = lesson.address if other.exists() else "index.html"
+    page = _page(
+        site,
+        place,
+        edition,
+        title=f"{lesson.title} · {words(edition)['course']}",
+        description=lesson.question,
+        body=Markup(soup),
+        languages=[other.parent.name],
+        language_place=name,
+        contents=list(page_content.headings(soup)),
+        previous=lessons[n - 1] if n else None,
+        next=lessons[n + 1] if n + 1 < len(lessons) else None,
     )
-    notebook = for_reading(read_notebook(path), edition)
-    body, _ = exporter.from_notebook_node(notebook)
-    other = twin(path)
-    links = [(ALL_LESSONS[edition], "index.html", "")]
-    if other.exists():
-        language = other.parent.name
-        links.append((LANGUAGE_NAMES[language], f"../{language}/{path.stem}.html", language))
-    title = f"{lesson_title(notebook)} · {COURSE[edition]}"
-    return _page(edition, title, rewrite_links(body, path, site), links, root="../")
+    return page, sections
 
 
-def render_index(edition: str, paths: list[Path]) -> str:
-    """The list of an edition's lessons."""
-    items = [(lesson_title(read_notebook(path)), f"{path.stem}.html") for path in paths]
-    links = [(LANGUAGE_NAMES[e], f"../{e}/index.html", e) for e in EDITIONS if e != edition]
-    body = _fill("index.html.j2", title=COURSE[edition], items=items)
-    return _page(edition, COURSE[edition], body, links, root="../")
+def render_index(edition: str, lessons: list[LessonEntry], site: Site) -> str:
+    """What the course is, and the list of an edition's lessons."""
+    place = f"{edition}/index.html"
+    introduction = read_introduction(edition, place, site)
+    readme = readme_path(edition, site)
+    body = _fill(
+        "index.html.j2",
+        words=words(edition),
+        introduction=Markup(introduction),
+        readme=site.address(readme.name, readme, place),
+        lessons=lessons,
+    )
+    return _page(
+        site,
+        place,
+        edition,
+        title=words(edition)["course"],
+        description=_first_paragraph(introduction),
+        body=Markup(body),
+        languages=[e for e in EDITIONS if e != edition],
+    )
 
 
-def render_start() -> str:
+def render_start(site: Site) -> str:
     """The page on which a reader chooses a language."""
-    lists = [
-        f'<div lang="{edition}">'
-        + _fill(
-            "index.html.j2",
-            title=COURSE[edition],
-            items=[(LANGUAGE_NAMES[edition], f"{edition}/index.html")],
-        )
-        + "</div>"
+    editions = [
+        {
+            "language": edition,
+            "words": words(edition),
+            "introduction": _first_paragraph(read_introduction(edition, "index.html", site)),
+        }
         for edition in EDITIONS
     ]
-    return _page(EDITIONS[0], COURSE[EDITIONS[0]], "\n".join(lists), [], root="")
+    return _page(
+        site,
+        "index.html",
+        EDITIONS[0],
+        title=words(EDITIONS[0])["course"],
+        description=editions[0]["introduction"],
+        body=Markup(_fill("start.html.j2", editions=editions)),
+        languages=EDITIONS,
+    )
 
 
-def for_reading(notebook: NotebookNode, edition: str) -> NotebookNode:
-    """A copy whose figures have alternative text, and in which nothing needs a kernel."""
-    notebook = copy.deepcopy(notebook)
-    notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
-    for cell, after in zip(notebook.cells, [*notebook.cells[1:], None]):
-        for output in images(cell):
-            cell.metadata["alt"] = alternative_text(caption(after) or "")
-            output.metadata = {}
-        for output in cell.get("outputs", []):
-            _replace_what_cannot_run(output, INTERACTIVE[edition])
-    return notebook
+def render_files(site: Site) -> dict[str, str]:
+    """Pages of linked files that can be read as text, and of those that they link to."""
+    pages: dict[str, str] = {}
+    while waiting := [p for p in site.files if p.endswith(".html") and p not in pages]:
+        for place in waiting:
+            pages[place] = render_file(site.files[place], place, site)
+    return pages
 
 
-def alternative_text(text: str) -> str:
-    """A caption without its Markdown.
+def render_file(file: Path, place: str, site: Site) -> str:
+    """A text of the repository as a page."""
+    language = "ko" if ".ko." in file.name else EDITIONS[0]
+    source = file.read_text(encoding="utf-8")
+    title = file.relative_to(site.root).as_posix()
+    name = Markup("/<wbr>").join(title.split("/"))
+    if file.suffix == ".md":
+        soup = _markdown(source, words(language))
+        rewrite_links(soup, file, place, site)
+        for heading in soup.select("h2, h3"):
+            heading["id"] = github_anchor(heading.get_text())
+        body = Markup(soup)
+    elif file.suffix == ".py":
+        cell = new_code_cell(source, id="code")
+        code = page_content.rendered(new_notebook(cells=[cell]), words(language))
+        body = Markup("<h1>{}</h1>\n{}").format(name, Markup(code))
+    else:
+        body = Markup("<h1>{}</h1>\n<pre>{}</pre>").format(name, source)
+    return _page(
+        site, place, language, title=title, description=title, body=body, languages=EDITIONS
+    )
 
-    Examples
-    --------
-    >>> alternative_text("scores of `▁서울` and [others](a.md), *sorted*")
-    'scores of ▁서울 and others, sorted'
-    """
-    return re.sub(r"[`*]", "", re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)).strip()
+
+def readme_path(edition: str, site: Site) -> Path:
+    """The README of an edition."""
+    return site.root / ("README.md" if edition == EDITIONS[0] else f"README.{edition}.md")
 
 
-def rewrite_links(body: str, source: Path, site: Site) -> str:
-    """Let links lead to pages and copied files; a link that leads nowhere becomes plain text."""
+def read_introduction(edition: str, place: str, site: Site) -> str:
+    """What a README says above its first section, as HTML; "" if there is none."""
+    readme = readme_path(edition, site)
+    if not readme.is_file():
+        return ""
+    source = readme.read_text(encoding="utf-8").partition("\n## ")[0]
+    paragraphs = [p.strip() for p in source.split("\n\n")]
+    kept = [p for p in paragraphs if not p.startswith("# ") and not _ONLY_LINKS.fullmatch(p)]
+    soup = _markdown("\n\n".join(kept), words(edition))
+    rewrite_links(soup, readme, place, site)
+    return soup.select_one(".text_cell_render").decode_contents()
 
-    def rewrite(found: re.Match[str]) -> str:
-        address = site.address(html.unescape(found["target"]), source)
-        if address is None:
-            return found["before"]
-        return f'{found["before"]}{found["kind"]}="{html.escape(address)}"'
 
-    return _ADDRESS.sub(rewrite, body)
-
-
-def lesson_title(notebook: NotebookNode) -> str:
-    """The first heading, without its markup."""
-    first = notebook.cells[0].source if notebook.cells else ""
-    return alternative_text(first.partition("\n")[0].lstrip("# "))
+@cache
+def words(language: str) -> Mapping[str, str]:
+    """What the pages themselves say in a language."""
+    text = (TEMPLATES / "words.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)[language]
 
 
 def style(characters: str) -> str:
@@ -193,7 +228,10 @@ def style(characters: str) -> str:
     own = (TEMPLATES / "style.css").read_text(encoding="utf-8")
     for name in FONTS:
         own = own.replace(f"fonts/{name}", font_address(name, characters))
-    return own + HtmlFormatter(style="friendly").get_style_defs(".highlight") + "\n"
+    for scheme, name in CODE_STYLES.items():
+        colours = HtmlFormatter(style=name).get_style_defs(".highlight")
+        own += f"@media (prefers-color-scheme: {scheme}) {{\n{colours}\n}}\n"
+    return own
 
 
 def font_address(name: str, characters: str) -> str:
@@ -214,27 +252,62 @@ def font_address(name: str, characters: str) -> str:
     return f"data:font/woff;base64,{base64.b64encode(packed.getvalue()).decode()}"
 
 
-def _replace_what_cannot_run(output: NotebookNode, note: str) -> None:
-    data = output.get("data", {})
-    for kind in _UNUSABLE:
-        data.pop(kind, None)
-    if data.pop(_WIDGET, None) is not None:
-        data.clear()
-        data["text/html"] = f"<p><em>{note}</em></p>"
+def _markdown(source: str, own_words: Mapping[str, str]) -> BeautifulSoup:
+    cell = new_markdown_cell(source, id="text")
+    return page_content.rendered(new_notebook(cells=[cell]), own_words)
 
 
-def _page(language: str, title: str, body: str, links: list, root: str) -> str:
-    return _fill("page.html.j2", language=language, title=title, body=body, links=links, root=root)
+def _first_paragraph(introduction: str) -> str:
+    paragraph = BeautifulSoup(introduction, "html.parser").find("p")
+    return page_content.words_of(paragraph) if paragraph else ""
+
+
+def _page(
+    site: Site,
+    place: str,
+    language: str,
+    *,
+    languages: Iterable[str] = (),
+    language_place: str = "index.html",
+    **values: object,
+) -> str:
+    """Fill in what all pages have: links to languages, lessons, README and licence."""
+    is_start = "/" not in place
+    documents = {"readme": readme_path(language, site), "license": site.root / "LICENSE"}
+    return _fill(
+        "page.html.j2",
+        language=language,
+        words=words(language),
+        root=relative(".", place) + "/",
+        home=None if is_start else relative(f"{language}/index.html", place),
+        folder=relative(language, place) + "/",
+        languages=[
+            (relative(f"{other}/{language_place}", place), other, words(other)["language"])
+            for other in languages
+        ],
+        documents=[]
+        if is_start
+        else [
+            (words(language)[name], site.address(file.name, file, place))
+            for name, file in documents.items()
+            if file.is_file()
+        ],
+        **values,
+    )
+
+
+@cache
+def _templates() -> Environment:
+    return Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True)
 
 
 def _fill(template: str, **values: object) -> str:
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=False)
-    return environment.get_template(template).render(**values)
+    return _templates().get_template(template).render(**values)
 
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def main(arguments: Iterable[str] | None = None) -> None:
