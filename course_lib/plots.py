@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _FONT_PACKAGE = "koreanize-matplotlib"
 ACCENT = "#c2410c"  # readable on white and on dark, and beside grey for the colour-blind
+COLOURS = (ACCENT, "#0369a1", "#4d7c0f", "#7e22ce", "#57534e")  # told apart without colour, too
 BOX = {"boxstyle": "round,pad=0.3", "facecolor": "#fff7ed", "edgecolor": ACCENT}
 _FONT_WEIGHTS = {"NanumGothic.ttf": 400, "NanumGothicBold.ttf": 700}
 

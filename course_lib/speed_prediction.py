@@ -31,6 +31,7 @@ LARGEST_SLICE_BYTES = 700_000_000
 _SLICE_VOCAB = 1024
 _N_PROMPT = 128
 _N_NEW = 12
+_ATTEMPTS = 3  # on a busy machine a run may make no sense
 _ROUNDS = 5
 _MODEL_ERROR = 0.12  # of the extrapolation itself, seen on models that were measured whole
 _SPARE_BYTES = 100_000_000
@@ -83,7 +84,8 @@ def predict_speed(config: ModelConfig, quantization: str = "Q4_K_M") -> SpeedPre
     Raises
     ------
     PredictionError
-        When there is no room for the slice, or the level cannot be tried.
+        When there is no room for the slice, the level cannot be tried, or other programs
+        disturb the measurement.
     QuantizationError
         For an unknown level.
     """
@@ -93,12 +95,23 @@ def predict_speed(config: ModelConfig, quantization: str = "Q4_K_M") -> SpeedPre
         raise PredictionError(f"{quantization} cannot be tried with random weights. Try Q4_K_M.")
     layers = _slice_layers(config, types)
     n_threads = detect_hardware().physical_cores
-    with tempfile.TemporaryDirectory(prefix="course-slice-") as folder:
-        thin, thick = (
-            _run_slice(Path(folder), config, types, chosen, n_threads) for chosen in layers
+    # The last layer does most of its work only for tokens whose logits are wanted. It is in both
+    # slices, so that does not matter, unless the thin one has no layer at all.
+    options = {"n_threads": n_threads, "logits_all": not layers[0]}
+    for _ in range(_ATTEMPTS):
+        with tempfile.TemporaryDirectory(prefix="course-slice-") as folder:
+            thin, thick = (
+                _run_slice(Path(folder), config, types, chosen, **options) for chosen in layers
+            )
+        decode = _extrapolated(thin.decode, thick.decode, _pass_bytes(config, types))
+        prefill = _extrapolated(thin.prefill, thick.prefill, _block_bytes(config, types))
+        if decode.low > 0 and prefill.low > 0:
+            break
+    else:
+        raise PredictionError(
+            "other programs keep the processor so busy that more layers seemed to take less time. "
+            "Close some, and try again."
         )
-    decode = _extrapolated(thin.decode, thick.decode, _pass_bytes(config, types))
-    prefill = _extrapolated(thin.prefill, thick.prefill, _block_bytes(config, types))
     n_ctx = min(config.max_seq_len, 4096)
     return SpeedPrediction(
         decode_tokens_per_s=_per_second(decode, 1),
@@ -135,12 +148,22 @@ def _slice_layers(config: ModelConfig, types: dict[str, str]) -> tuple[list[int]
     n_most = max(int(LARGEST_SLICE_BYTES * 0.9) // n_bytes, 1)
     if n_bytes > LARGEST_SLICE_BYTES * 0.9:  # a single layer of each kind is too much
         one_of_each, n_most = one_of_each[:1], 1
+    if sum(sizes[layer] for layer in one_of_each) > LARGEST_SLICE_BYTES:
+        raise PredictionError(
+            f"a single layer takes {sizes[one_of_each[0]] / 1e9:.1f} GB, more than a slice may "
+            f"have ({LARGEST_SLICE_BYTES / 1e9:.1f} GB). Try a level with fewer bits."
+        )
     thick = one_of_each * min(n_most, 2)
     return (one_of_each, thick) if len(thick) > len(one_of_each) else ([], one_of_each)
 
 
 def _run_slice(
-    folder: Path, config: ModelConfig, types: dict[str, str], layers: list[int], n_threads: int
+    folder: Path,
+    config: ModelConfig,
+    types: dict[str, str],
+    layers: list[int],
+    n_threads: int,
+    logits_all: bool,
 ) -> _Slice:
     """Write a model of some layers, and time it."""
     is_empty = not layers
@@ -156,7 +179,7 @@ def _run_slice(
     _require_space(folder, _pass_bytes(sizes, names))
     write_random_model(path, sizes, names, rng=np.random.default_rng(0))
     decode_s, prefill_s = [], []
-    with _engine(path, n_threads) as engine:
+    with _engine(path, n_threads, logits_all) as engine:
         engine.eval(list(range(3, 3 + _N_PROMPT)))  # warms up
         for _ in range(_ROUNDS):
             engine.reset()
@@ -224,7 +247,7 @@ def _require_space(folder: Path, n_bytes: int) -> None:
 
 
 @contextmanager
-def _engine(path: Path, n_threads: int) -> Iterator[object]:
+def _engine(path: Path, n_threads: int, logits_all: bool) -> Iterator[object]:
     engine = load_engine(
         path,
         n_ctx=256,
@@ -232,6 +255,8 @@ def _engine(path: Path, n_threads: int) -> Iterator[object]:
         n_threads=n_threads,
         n_threads_batch=n_threads,
         n_gpu_layers=0,
+        use_mmap=False,  # mapped and repacked, the weights would be in memory twice
+        logits_all=logits_all,
     )
     try:
         yield engine

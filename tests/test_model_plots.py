@@ -10,17 +10,21 @@ from matplotlib import pyplot as plt
 from course_lib.model_plots import (
     plot_bytes,
     plot_curves,
+    plot_events,
     plot_heads,
     plot_kept,
     plot_matrix,
     plot_measures,
     plot_points,
     plot_releases,
+    plot_report_card,
+    plot_roofline,
     plot_rotations,
     plot_shares,
     plot_stacks,
 )
 from course_lib.plots import use_course_style
+from course_lib.report_card import ReportCard, Requirement
 
 matplotlib.use("Agg")
 PIECES = ["<s>", "▁나는", "▁학", "교"]
@@ -141,6 +145,29 @@ def test_points_stand_where_they_belong_with_their_names():
     assert axes.get_yscale() == "log"
 
 
+def test_a_roofline_rises_to_its_ridge_and_keeps_the_measured_points():
+    series = {"Q4_0": {"1": (3.6, 1e11), "64": (228.0, 5e11)}, "넘파이": {"1": (0.5, 3e10)}}
+    axes = plot_roofline(series, bandwidth=5e10, arithmetic=2e11)
+    axes.figure.canvas.draw()
+    roof, ridge, *measured = axes.lines
+    x, y = roof.get_data()
+    np.testing.assert_allclose(y, np.minimum(50 * x, 200))
+    assert x[0] < 0.5 and x[-1] > 228
+    assert list(ridge.get_xdata()) == [4, 4]
+    assert [list(zip(*line.get_data())) for line in measured] == [
+        [(3.6, 100), (228, 500)],
+        [(0.5, 30)],
+    ]
+    assert labels(axes.get_legend().get_texts()) == list(series)
+    assert labels(axes.texts) == ["1", "64", "1", "ridge"]
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+
+
+def test_points_of_a_roofline_need_not_be_many():
+    axes = plot_roofline({"a": {"x": (100.0, 1e9)}}, bandwidth=1e10, arithmetic=1e12)
+    assert max(axes.lines[0].get_xdata()) >= 200
+
+
 def test_stacks_are_as_long_as_their_parts_together():
     bars = {"작은 것": {"weights": 1.0, "캐시": 0.5}, "large": {"weights": 4.0, "캐시": 2.0}}
     axes = plot_stacks(bars, xlabel="GB", limits={"한계": 7.0})
@@ -152,6 +179,36 @@ def test_stacks_are_as_long_as_their_parts_together():
     assert labels(axes.get_legend().get_texts()) == ["weights", "캐시"]
     assert labels(axes.get_yticklabels()) == list(bars)
     assert axes.yaxis_inverted()
+
+
+def test_events_are_strokes_at_their_time_in_their_row():
+    axes = plot_events({"심장": [0.0, 0.5, 2.0], "answer": [], "c": [1.0]}, xlabel="seconds")
+    axes.figure.canvas.draw()
+    strokes = [[tuple(map(tuple, s)) for s in row.get_segments()] for row in axes.collections]
+    assert [[stroke[0][0] for stroke in row] for row in strokes] == [[0, 0.5, 2], [], [1]]
+    assert {y for row in strokes[2:] for stroke in row for _, y in stroke} == {1.68, 2.32}
+    assert labels(axes.get_yticklabels()) == ["심장", "answer", "c"]
+    assert axes.yaxis_inverted()
+
+
+def test_a_report_card_shows_what_passed_by_side_sign_and_hatching():
+    wanted = [
+        Requirement("memory", "GB", at_most=6),
+        Requirement("speed", at_least=6),
+        Requirement("mistakes", at_most=0),
+        Requirement("열린 것", at_least=1),
+    ]
+    card = ReportCard("x", wanted)
+    for what, value in (("memory", 0.6), ("speed", 3), ("mistakes", 2)):
+        card.record(what, value)
+    axes = plot_report_card(card, {"memory": "메모리"})
+    axes.figure.canvas.draw()
+    np.testing.assert_allclose([bar.get_width() for bar in axes.patches], [1, -0.30103, -2, 0])
+    assert [bar.get_hatch() for bar in axes.patches] == [None, "///", "///", "///"]
+    assert labels(axes.texts)[:2] == ["✓ 0.6 GB  (≤ 6 GB)", "✗ 3  (≥ 6)"]
+    assert labels(axes.texts)[2:] == ["✗ 2  (≤ 0)", "? –  (≥ 1)"]
+    assert labels(axes.get_yticklabels()) == ["메모리", "speed", "mistakes", "열린 것"]
+    assert labels(axes.get_xticklabels()) == ["÷ 100", "÷ 10", "× 1", "× 10", "× 100"]
 
 
 def test_releases_stand_at_their_month_and_size_in_their_group():

@@ -88,3 +88,24 @@ def test_a_level_that_cannot_be_drawn_is_named():
         predict_speed(SMALL, "Q3_K_M")
     with pytest.raises(QuantizationError, match="no level 'Q9'"):
         predict_speed(SMALL, "Q9")
+
+
+def _slice(n_bytes, seconds):
+    runs = _Runs(n_bytes, [seconds] * 5)
+    return speed_prediction._Slice(runs, runs)
+
+
+def test_a_run_that_makes_no_sense_is_done_again_and_in_the_end_given_up(monkeypatch):
+    disturbed, sound = [_slice(1, 9.0), _slice(2, 2.0)], [_slice(1, 1.0), _slice(2, 2.0)]
+    slices = iter(disturbed + sound)
+    monkeypatch.setattr(speed_prediction, "_run_slice", lambda *_, **__: next(slices))
+    assert predict_speed(SMALL, "Q4_0").decode_tokens_per_s.low > 0
+    slices = iter(disturbed * 3)
+    with pytest.raises(PredictionError, match="other programs"):
+        predict_speed(SMALL, "Q4_0")
+
+
+def test_a_layer_larger_than_a_slice_may_be_is_refused():
+    wide = replace(MISTRAL_7B_V03, dim=16384, n_heads=128, n_kv_heads=16, hidden_dim=57344)
+    with pytest.raises(PredictionError, match="a single layer takes"):
+        predict_speed(wide, "Q8_0")
