@@ -8,6 +8,7 @@ LAB_ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 TINY_MODEL_ARGS ?=
+KIT_ARGS ?=
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -15,11 +16,22 @@ STAMPS := $(VENV)/stamps
 NOTEBOOKS := $(sort $(wildcard notebooks/*/*.ipynb))
 NBVAL := --nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitize.cfg --nbval-cell-timeout 300
 
+# A kit (tools/kit.py) holds everything that is installed. Inside one the course lies beside the
+# packages; elsewhere, make lab KIT=/media/usb/kit. KIT= turns to the network. A URL may hold
+# spaces, which would part a plain path in two.
+KIT ?= $(if $(wildcard ../kit.json),..)
+ifneq ($(strip $(KIT)),)
+export PIP_NO_INDEX := 1
+export PIP_FIND_LINKS := $(shell "$(PYTHON)" -c \
+  'import pathlib, sys; print((pathlib.Path(sys.argv[1]).resolve() / "wheels").as_uri())' "$(KIT)" 2>/dev/null)
+CHECK_KIT := @"$(PYTHON)" -m tools.kit --check "$(KIT)"
+endif
+
 # Jupyter refuses to run as root unless told so; in a container root is the usual user.
 ALLOW_ROOT = $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab doctor bench tiny-model engine test lint execute sync translated pages badges format clean FORCE
+.PHONY: help lab doctor bench tiny-model engine test lint execute sync translated pages badges kit answers format clean FORCE
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -64,6 +76,12 @@ badges: $(STAMPS)/test ## launch badges for your fork (REPO=owner/name BRANCH=ma
 	  echo "Whose fork? make badges REPO=owner/name, or make badges REPO= to take the badges out."; exit 1; }
 	$(PY) -m tools.badges "$(REPO)" $(BRANCH)
 
+kit: $(STAMPS)/course ## an offline kit in build/kit (KIT_ARGS="--model qwen3-0.6b --output /media/usb/kit")
+	$(PY) -m tools.kit $(KIT_ARGS)
+
+answers: $(STAMPS)/course ## the answer key of all exercises, in build/answers-en.md and -ko.md
+	$(PY) -m tools.answer_key
+
 format: $(STAMPS)/test ## mend style with ruff
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
@@ -94,6 +112,7 @@ $(STAMPS)/venv:
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "This Python cannot make virtual environments yet. On Debian or Ubuntu:"; \
 	  echo "    sudo apt-get install python3-venv"; exit 1; }
+	$(CHECK_KIT)
 	"$(PYTHON)" -m venv --clear $(VENV)
 	$(PY) -m pip install --quiet --upgrade pip
 	@mkdir -p $(STAMPS) && touch $@
