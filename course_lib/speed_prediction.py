@@ -48,7 +48,8 @@ class SpeedPrediction:
     Attributes
     ----------
     decode_tokens_per_s, prefill_tokens_per_s : Spread
-        The expected value, and the bounds of the error bar.
+        The expected value, and the bounds of the error bar, for short texts: the longer the
+        context, the more each new token has to read beside the weights.
     memory : MemoryEstimate
         With a context of 4,096 tokens.
     n_threads : int
