@@ -90,6 +90,7 @@ def missing_requirements(requirements: list[str], extra: str = "") -> list[str]:
 
 def _install_engine(constraints: Path, engine: list[str]) -> None:
     ready_made = ("--only-binary", ENGINE, "--extra-index-url", READY_MADE_INDEX)
+    ready_made += ("--retries", "1", "--timeout", "10")  # out of reach is no reason to wait
     if _pip(constraints, *ready_made, *engine).returncode == 0:
         return
     print(
