@@ -200,6 +200,7 @@ def _predict(options: argparse.Namespace) -> int:
     ):
         print(f"{what:7} {speed.median:7.1f} tokens a second ({speed.low:.1f} to {speed.high:.1f})")
     print(f"takes   {found.memory.total / 1e9:7.1f} GB of memory")
+    print("Other programs that compute make it slower, and the prediction as well.")
     return 0
 
 

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from course_lib.chat_model import ChatModel
-from course_lib.chat_service import ChatService
+from course_lib.chat_service import ChatService, ServiceClosedError
 from course_lib.exercises.messages import find_prose, language
 
 if TYPE_CHECKING:
@@ -147,6 +147,8 @@ class ChatWindow:
                     shown_at = time.monotonic()
         except asyncio.CancelledError:
             self._append(answer, notice=self._prose("stopped"))
+        except ServiceClosedError:
+            self._append(answer, notice=self._prose("closed"))
         except Exception as error:
             self._append(answer, notice=str(error) or type(error).__name__)
         else:

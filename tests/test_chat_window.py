@@ -108,6 +108,13 @@ def test_clearing_forgets_the_conversation(window):
     assert window.service.model.seen[-1] == ["two"]
 
 
+def test_a_closed_window_says_what_to_do(window):
+    window.service.close()
+    say(window, "anybody there?")
+    assert window.messages[-1][0] == "notice"
+    assert "Run the cell" in window.messages[-1][1]
+
+
 def test_settings_hold_for_the_next_message(window):
     say(window, "one two three")
     window._max_tokens.value = 2
