@@ -97,6 +97,10 @@ clean: ## remove the installation and caches (never your notebooks or models)
 # A stamp is touched only after its step succeeded, so an interrupted step is done again, and a
 # finished one is skipped until pyproject.toml changes.
 
+# JupyterLab would look for news and updates; the course opens no connection of its own accord.
+LAB_SETTINGS := $(VENV)/share/jupyter/lab/settings
+QUIET_LAB := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}
+
 # A virtual environment whose Python has gone (upgraded or removed) is made anew.
 ifneq ($(shell $(PY) -c "print(1)" 2>/dev/null),1)
 $(STAMPS)/venv: FORCE
@@ -128,6 +132,7 @@ $(STAMPS)/engine: $(STAMPS)/venv pyproject.toml tools/install_engine.py course_l
 
 $(STAMPS)/course: $(STAMPS)/venv pyproject.toml | $(STAMPS)/engine
 	$(PY) -m pip install --editable ".[serve]"
+	@mkdir -p $(LAB_SETTINGS) && printf '%s\n' '$(QUIET_LAB)' > $(LAB_SETTINGS)/overrides.json
 	@touch $@
 
 $(STAMPS)/test: $(STAMPS)/course
