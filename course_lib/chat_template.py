@@ -153,6 +153,11 @@ def read_turns(messages: Sequence[Message]) -> tuple[str | None, list[Turn]]:
     ChatFormatError
         As `render_chat`.
     """
+    if isinstance(messages, (str, Mapping)):
+        raise ChatFormatError(
+            f"a chat is a list of messages, [{{'role': 'user', 'content': ...}}], and not one "
+            f"{type(messages).__name__}."
+        )
     if not messages:
         raise ChatFormatError("a chat needs at least one message with the role 'user'.")
     turns = [_checked(index, message) for index, message in enumerate(messages)]

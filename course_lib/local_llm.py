@@ -180,6 +180,8 @@ class LocalLLM:
         ValueError
             When there is no id, or one that the vocabulary does not have.
         """
+        if isinstance(ids, str):
+            raise ValueError("next_logits wants ids and not a text: take those of tokenize(text).")
         n_vocab, ids = self._engine.n_vocab(), list(ids)
         if not ids or not all(0 <= i < n_vocab for i in ids):
             raise ValueError(f"need one or more ids from 0 to {n_vocab - 1}, not {ids!r:.80}")

@@ -31,8 +31,8 @@ LARGEST_SLICE_BYTES = 700_000_000
 _SLICE_VOCAB = 1024
 _N_PROMPT = 128
 _N_NEW = 12
-_ATTEMPTS = 3  # on a busy machine a run may make no sense
 _ROUNDS = 5
+_LONGEST_S = 5.0  # after which no further round begins: another program is in the way
 _MODEL_ERROR = 0.12  # of the extrapolation itself, seen on models that were measured whole
 _SPARE_BYTES = 100_000_000
 
@@ -85,8 +85,7 @@ def predict_speed(config: ModelConfig, quantization: str = "Q4_K_M") -> SpeedPre
     Raises
     ------
     PredictionError
-        When there is no room for the slice, the level cannot be tried, or other programs
-        disturb the measurement.
+        When there is no room for the slice, or the level cannot be tried.
     QuantizationError
         For an unknown level.
     """
@@ -99,20 +98,12 @@ def predict_speed(config: ModelConfig, quantization: str = "Q4_K_M") -> SpeedPre
     # The last layer does most of its work only for tokens whose logits are wanted. It is in both
     # slices, so that does not matter, unless the thin one has no layer at all.
     options = {"n_threads": n_threads, "logits_all": not layers[0]}
-    for _ in range(_ATTEMPTS):
-        with tempfile.TemporaryDirectory(prefix="course-slice-") as folder:
-            thin, thick = (
-                _run_slice(Path(folder), config, types, chosen, **options) for chosen in layers
-            )
-        decode = _extrapolated(thin.decode, thick.decode, _pass_bytes(config, types))
-        prefill = _extrapolated(thin.prefill, thick.prefill, _block_bytes(config, types))
-        if decode.low > 0 and prefill.low > 0:
-            break
-    else:
-        raise PredictionError(
-            "other programs keep the processor so busy that more layers seemed to take less time. "
-            "Close some, and try again."
+    with tempfile.TemporaryDirectory(prefix="course-slice-") as folder:
+        thin, thick = (
+            _run_slice(Path(folder), config, types, chosen, **options) for chosen in layers
         )
+    decode = _extrapolated(thin.decode, thick.decode, _pass_bytes(config, types))
+    prefill = _extrapolated(thin.prefill, thick.prefill, _block_bytes(config, types))
     n_ctx = min(config.max_seq_len, 4096)
     return SpeedPrediction(
         decode_tokens_per_s=_per_second(decode, 1),
@@ -182,6 +173,7 @@ def _run_slice(
     decode_s, prefill_s = [], []
     with _engine(path, n_threads, logits_all) as engine:
         engine.eval(list(range(3, 3 + _N_PROMPT)))  # warms up
+        first_s = time.perf_counter()
         for _ in range(_ROUNDS):
             engine.reset()
             begin_s = time.perf_counter()
@@ -191,6 +183,8 @@ def _run_slice(
                 engine.eval([3 + i])
             decode_s.append((time.perf_counter() - middle_s) / _N_NEW)
             prefill_s.append(middle_s - begin_s)
+            if time.perf_counter() - first_s > _LONGEST_S:
+                break
     path.unlink()
     return _Slice(
         decode=_Runs(_pass_bytes(sizes, names), decode_s),
@@ -211,9 +205,11 @@ def _extrapolated(thin: _Runs, thick: _Runs, whole_bytes: int) -> Spread:
     pairs = zip(sorted(thin.seconds), sorted(thick.seconds))
     per_byte = [(b - a) / (thick.n_bytes - thin.n_bytes) for a, b in pairs]
     rate = median(per_byte)
+    noise = (max(per_byte) - min(per_byte)) / 2 / rate if rate > 0 else 1.0
+    if rate <= 0:  # other programs were in the way: what is left is the thick slice by itself
+        rate = median(thick.seconds) / thick.n_bytes
     rest = max(median(thin.seconds) - rate * thin.n_bytes, 0.0)
     expected = rest + rate * whole_bytes
-    noise = (max(per_byte) - min(per_byte)) / 2 / rate if rate > 0 else 1.0
     error = _MODEL_ERROR + min(noise, 0.5)
     return Spread(expected, expected * (1 - error), expected * (1 + error))
 

@@ -311,6 +311,7 @@ def test_make_lets_pip_see_the_kit_alone(tmp_path, inside):
     def shown(*settings):
         command = [make, "-s", "-f", "show.mk", "show", f"PYTHON={sys.executable}", *settings]
         environment = {**os.environ, "PIP_FIND_LINKS": "/elsewhere"}
+        environment.pop("PIP_NO_INDEX", None)  # when the tests run inside a kit
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
         return done.stdout.strip()
 

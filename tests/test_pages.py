@@ -152,7 +152,7 @@ def test_every_link_and_anchor_inside_the_site_leads_somewhere(site, texts):
             assert not path.startswith("/"), f"{place}: {link} leaves a site that has a folder"
             assert target.is_file(), f"{place} links to {link}"
             there = target.resolve().relative_to(site.resolve()).as_posix()
-            assert not fragment or fragment in anchors[there], f"{place}: no anchor {link}"
+            assert not fragment or unquote(fragment) in anchors[there], f"{place}: no anchor {link}"
 
 
 def test_no_id_is_given_twice(texts):
