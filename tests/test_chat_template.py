@@ -146,7 +146,7 @@ def test_the_sequence_begins_once(tiny_tokenizer, mistral_v1):
         ([{"role": "user", "content": [{"type": "text", "text": "a"}]}], "content of type list"),
         ([{"role": "user"}], "must be a dict with 'role' and 'content'"),
         (["hello"], "must be a dict"),
-        ("hello", "must be a dict"),
+        ("hello", "is a list of messages"),
         ([None], "must be a dict"),
     ],
 )
