@@ -83,6 +83,7 @@ class ChatWindow:
         self._id = object()
         self._worker: threading.Thread | None = None
         self._end_reply = lambda: None
+        self._stop_wanted = threading.Event()
         self._build(system, max_tokens)
         self._show()
 
@@ -100,6 +101,7 @@ class ChatWindow:
         """Send a message, and return at once; while an answer is written nothing is sent."""
         if self._is_writing or not message.strip():
             return
+        self._stop_wanted.clear()
         self._worker = threading.Thread(target=self._converse, args=(message,), daemon=True)
         self.messages.append(("user", message))
         self._set_writing(True)
@@ -107,6 +109,7 @@ class ChatWindow:
 
     def stop(self) -> None:
         """End the answer that is being written; what has been said stays."""
+        self._stop_wanted.set()
         self._end_reply()
 
     def clear(self) -> None:
@@ -136,6 +139,8 @@ class ChatWindow:
     async def _read(self, message: str) -> None:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         self._end_reply = lambda: loop.is_closed() or loop.call_soon_threadsafe(task.cancel)
+        if self._stop_wanted.is_set():  # before there was anything to end
+            task.cancel()
         options = {"temperature": self._temperature.value, "max_tokens": self._max_tokens.value}
         self.service.system = self._system.value
         shown_at, answer = 0.0, ""

@@ -97,7 +97,7 @@ def assistant(text):
 
 
 def test_conversations_do_not_know_of_each_other(llm):
-    cases = introductions()
+    cases = recall_cases()[:160:4]
 
     async def talk():
         service = ChatService(llm, max_tokens=32)
@@ -113,9 +113,9 @@ def test_conversations_do_not_know_of_each_other(llm):
     assert np.mean(right) > 0.9
 
 
-def introductions():
+def recall_cases():
     """Conversations in which somebody tells a name and later asks for it."""
-    return [case for case in load_quality_cases() if case.category.startswith("recall")][:160:4]
+    return [case for case in load_quality_cases() if case.category.startswith("recall")]
 
 
 def test_a_reply_is_what_the_model_answers_to_that_history(llm):
@@ -196,9 +196,24 @@ def test_of_too_many_conversations_the_most_silent_is_forgotten():
 # ---- The event loop and fairness ----------------------------------------------------------------
 
 
-def test_fifty_conversations_share_a_model_fairly_and_leave_the_loop_free(llm):
-    n_conversations, n_turns = 50, 4
-    delays, usages = [], []
+@pytest.mark.slow
+def test_fifty_conversations_of_twenty_turns_are_kept_apart_fairly_with_the_loop_free(llm):
+    n_conversations, n_turns = 50, 20
+    introductions = sorted({case.messages[0]["content"] for case in recall_cases()})
+    assert len(introductions) >= n_conversations
+    seen, delays, usages = [], [], []
+
+    class Watched:
+        """The model, and a note of everything that it is asked and says."""
+
+        n_ctx, count_chat_tokens = llm.n_ctx, staticmethod(llm.count_chat_tokens)
+
+        def stream_chat(self, messages, **options):
+            pieces = []
+            seen.append((messages, pieces))
+            for piece in llm.stream_chat(messages, **options):
+                pieces.append(piece)
+                yield piece
 
     async def heartbeat():
         while True:
@@ -207,17 +222,28 @@ def test_fifty_conversations_share_a_model_fairly_and_leave_the_loop_free(llm):
             delays.append(time.perf_counter() - started - 0.005)
 
     async def talk(service, i):
-        for _ in range(n_turns):
-            await answer(service, i, "한국의 수도는 어디인가요?")
+        answers = []
+        for turn in range(n_turns):
+            message = introductions[i] if turn % 2 == 0 else "What is my name?"
+            answers.append(await answer(service, i, message))
             usages.append(service.usage(i))
+        return answers
 
     async def all_of_them():
         beating = asyncio.create_task(heartbeat())
-        async with ChatService(llm, max_tokens=24) as service:
-            await asyncio.gather(*[talk(service, i) for i in range(n_conversations)])
+        async with ChatService(Watched(), max_tokens=24) as service:
+            answers = await asyncio.gather(*[talk(service, i) for i in range(n_conversations)])
         beating.cancel()
+        return answers
 
-    asyncio.run(all_of_them())
+    answers = asyncio.run(all_of_them())
+    said = [set() for _ in range(n_conversations)]
+    for messages, pieces in seen:  # each prompt holds one introduction, and so belongs to one
+        users = {m["content"] for m in messages if m["role"] == "user"} - {"What is my name?"}
+        assert len(users) == 1
+        said[introductions.index(users.pop())].add("".join(pieces))
+    assert all(set(own) == said[i] for i, own in enumerate(answers))
+    assert len(seen) == n_conversations * n_turns
     assert np.percentile(delays, 99) < 0.05
     seconds_a_reply = np.mean([usage.total_s - usage.waiting_s for usage in usages])
     fair_share = n_conversations * seconds_a_reply

@@ -92,6 +92,17 @@ def test_stopping_keeps_what_was_said_and_leaves_no_thread():
     assert "fair-queue" not in names
 
 
+def test_stopping_at_once_is_not_too_early():
+    window = ChatWindow(ScriptedModel("word " * 400, seconds_a_token=0.01))
+    started = time.perf_counter()
+    window.send("go")
+    window.stop()
+    window.wait()
+    assert time.perf_counter() - started < 1
+    assert window.messages[-1][0] == "notice"
+    window.service.close()
+
+
 def test_stopping_when_nothing_is_written_does_nothing(window):
     window.stop()
     say(window, "one")
